@@ -1,0 +1,61 @@
+"""What a method gives the loop. A task holds the model, the data, the losses and the metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepOutput:
+    """Result of one training step.
+
+    Attributes:
+        loss: scalar to differentiate.
+        parts: named scalar tensors (detached) that make up or accompany the loss; logged.
+        counts: how much work the step did, e.g. ``{"rays": 4096}``; the loop logs them per second.
+    """
+
+    loss: Tensor
+    parts: Mapping[str, Tensor] = field(default_factory=dict)
+    counts: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaders:
+    """Training batches (re-iterable, one pass = one epoch) and validation batches."""
+
+    train: Iterable[Any]
+    validation: Iterable[Any] | None = None
+
+
+@runtime_checkable
+class Task(Protocol):
+    """A method as the loop sees it. ``build`` is a constructor taking the run's config.
+
+    Optional methods the loop looks for: ``after_step(step)`` (e.g. a target network's EMA),
+    ``optimise(batch, step) -> StepOutput`` (the task does its own backward and update; the loop then
+    touches neither gradients nor optimiser), ``figures(directory) -> list[Path]``,
+    ``state_dict()/load_state_dict()`` for state beyond the model's weights (kept in state.pt).
+    """
+
+    model: nn.Module
+
+    def loaders(self) -> Loaders: ...
+
+    def training_step(self, batch: Any, step: int, generator: torch.Generator) -> StepOutput: ...
+
+    def validate(self, loader: Iterable[Any]) -> dict[str, float]: ...
+
+    def parameter_groups(self) -> list[dict[str, Any]]: ...
+
+
+class HasFigures(Protocol):
+    """A task that can draw its state into a folder."""
+
+    def figures(self, directory: Path) -> list[Path]: ...

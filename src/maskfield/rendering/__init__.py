@@ -1,0 +1,1 @@
+"""L4: the Field protocol, samplers, occupancy and the one renderer."""
