@@ -39,8 +39,8 @@ class Task(Protocol):
     """A method as the loop sees it. ``build`` is a constructor taking the run's config.
 
     Optional methods the loop looks for: ``after_step(step)`` (e.g. a target network's EMA),
-    ``optimise(batch, step) -> StepOutput`` (the task does its own backward and update; the loop then
-    touches neither gradients nor optimiser), ``figures(directory) -> list[Path]``,
+    ``optimise(batch, step) -> StepOutput`` (the task does its own backward and update; the loop
+    then touches neither gradients nor optimiser), ``figures(directory) -> list[Path]``,
     ``state_dict()/load_state_dict()`` for state beyond the model's weights (kept in state.pt).
     """
 
