@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from maskfield.core.config import config
 from maskfield.core.errors import ConfigError
 
 if TYPE_CHECKING:
     from maskfield.data.scene import Scene
 
 SceneFormat = Literal[
-    "auto", "scene", "transforms_json", "nerf_synthetic", "llff", "colmap", "rgbd", "strecha"
+    "auto", "scene", "transforms_json", "nerf_synthetic", "llff", "colmap", "rgbd"
 ]
 MixedSizes = Literal["error", "crop"]
 DensityRule = Literal["auto", "exp", "relu", "alpha"]
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class GridDataConfig:
     """Radiance grids for masked pre-training.
 
@@ -29,9 +29,9 @@ class GridDataConfig:
         batch_size: grids per step, over all processes.
         workers: loader processes; 0 reads in the training process.
         flip_prob, rotate_prob: probabilities of mirroring x, y and of a quarter turn about z.
-        percent_train: fraction of the training names that is kept, from the first.
-        split_file: npz with train_scenes / val_scenes / test_scenes; None looks for ``*_split.npz``,
-            else every ``holdout``-th grid validates.
+        percent_train: fraction of the training names kept, from the first.
+        split_file: npz with train_scenes / val_scenes / test_scenes; None looks for
+            ``*_split.npz``, else every ``holdout``-th grid validates.
         holdout: hold-out stride when there is no split file.
         density: how stored density becomes alpha; "auto" reads the header or looks at the values.
         train_count, validation_count: how many procedural rooms ``synthetic:`` makes.
@@ -72,7 +72,7 @@ class GridDataConfig:
         return name if head == "synthetic" else None
 
 
-@dataclass(frozen=True, kw_only=True)
+@config
 class SceneDataConfig:
     """Posed photographs of one place.
 
@@ -125,15 +125,16 @@ class SceneDataConfig:
             SceneError: the capture cannot be used. ConfigError: an unknown procedural world.
         """
         if self.synthetic is None:
-            from maskfield.data.readers.detect import ReadOptions, read_any
+            from maskfield.data.readers.detect import read_any
 
-            options = ReadOptions(
+            return read_any(
+                Path(self.path),
+                format=self.format,
                 holdout=self.holdout,
                 downscale=self.downscale,
                 mixed_sizes=self.mixed_sizes,
                 images=self.images,
             )
-            return read_any(Path(self.path), format=self.format, options=options)
         _require("path", self.path, self.synthetic == "rooms-v1", "the known world is rooms-v1")
         from maskfield.data.scene import with_split
         from maskfield.data.synthetic.rooms import room_scene

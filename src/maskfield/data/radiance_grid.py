@@ -115,7 +115,7 @@ class RadianceGrid:
     def _required_scale(self) -> float:
         if self.ngp_scale is None:
             raise GridError(
-                "the official alpha rule works in instant-ngp units and this grid does not say its scale",
+                "the official alpha rule needs instant-ngp units; the grid gives no scale",
                 field="ngp_scale",
                 value=None,
                 remedy="set ngp_scale (ngp units per scene unit; 1.5 / longest room side in HM3D)",
@@ -124,7 +124,7 @@ class RadianceGrid:
 
 
 def save_grid(grid: RadianceGrid, path: StrPath) -> Path:
-    """Write ``.safetensors`` atomically: colour fp16 or uint8, density fp16 (uint8 only for alpha)."""
+    """Write ``.safetensors`` atomically: colour fp16 or uint8; density fp16 (alpha: uint8)."""
     path = Path(path)
     grid.validated(str(path))
     tensors = {"rgb": _stored(grid.rgb), "density": _stored(grid.density), "box": grid.box.double()}

@@ -136,7 +136,7 @@ def load_scene(path: StrPath) -> Scene:
 
 
 def with_split(scene: Scene, holdout: int) -> Scene:
-    """Every ``holdout``-th image (from the first) becomes the test split; 0 keeps all for training."""
+    """Every ``holdout``-th image, from the first, becomes the test split; 0 keeps all to train."""
     everything = range(len(scene))
     test = tuple(i for i in everything if holdout > 0 and i % holdout == 0)
     train = tuple(i for i in everything if i not in set(test))

@@ -1,4 +1,7 @@
-"""Oriented 3-D boxes: centre, size (l, w, h) along the box's own x, y, z, yaw counter-clockwise about +Z."""
+"""Oriented 3-D boxes: centre, size (l, w, h) along the box's own x, y, z, and yaw.
+
+Yaw is counter-clockwise about +Z, in radians.
+"""
 
 from __future__ import annotations
 

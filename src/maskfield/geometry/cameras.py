@@ -79,9 +79,10 @@ class Cameras:
         near: float = 0.0,
         far: float = float("inf"),
     ) -> Rays:
-        """Rays through image points ``pixels`` = (u, v); a pixel centre is (column + 0.5, row + 0.5).
+        """Rays through image points ``pixels`` = (u, v); a pixel centre is (column, row) + 0.5.
 
-        Returns world-frame rays with unit directions; ``near`` and ``far`` are distances along them.
+        Returns world-frame rays with unit directions; ``near`` and ``far`` are distances along
+        them.
         """
         pose = self.camera_to_world[camera]
         local = self._unproject(camera, pixels)

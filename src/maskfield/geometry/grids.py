@@ -1,4 +1,4 @@
-"""The frame of a voxel grid: axes x, y, z; voxel i of n has its centre at (i + 0.5) / n of the box."""
+"""The frame of a voxel grid: axes x, y, z; voxel i of n is centred at (i + 0.5) / n of the box."""
 
 from __future__ import annotations
 

@@ -54,7 +54,10 @@ class Rays:
 def intersect_box(
     origins: Float[Tensor, "ray 3"], directions: Float[Tensor, "ray 3"], box: Float[Tensor, "2 3"]
 ) -> tuple[Float[Tensor, " ray"], Float[Tensor, " ray"]]:
-    """Slab test: distances at which rays enter and leave ``box`` = (min, max); miss: leave < enter."""
+    """Slab test: distances at which rays enter and leave ``box`` = (min, max).
+
+    A miss gives leave < enter.
+    """
     tiny = torch.finfo(directions.dtype).tiny
     safe = torch.where(directions.abs() < tiny, torch.full_like(directions, tiny), directions)
     a = (box[0] - origins) / safe
