@@ -1,0 +1,1 @@
+"""Official numbers: runner, case loader, weight rules, comparators and one adapter per kind."""

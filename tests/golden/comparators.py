@@ -1,0 +1,151 @@
+"""How outputs are compared. One table: the words of a tolerance -> the comparison they mean.
+
+A scalar tolerance t means |a - b| <= t + t |b|. Integers may differ by the whole part of atol only.
+NaN equals NaN, an infinity equals itself. A comparator may read stored outputs; an adapter never.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from golden.case import Case
+
+Outputs = Mapping[str, Any]
+Compare = Callable[[Tensor, Tensor], str | None]
+
+
+@dataclass(frozen=True)
+class Words:
+    """One row: a pattern for the words, and what they mean (t = the number in them)."""
+
+    pattern: str
+    compare: Callable[[float], Compare]
+
+
+def close(atol: float, rtol: float) -> Compare:
+    """|a - b| <= atol + rtol |b|, b the stored value."""
+
+    def compare(stored: Tensor, found: Tensor) -> str | None:
+        return difference(stored, found, lambda b: atol + rtol * b.abs(), atol)
+
+    return compare
+
+
+def relative_to_max(t: float) -> Compare:
+    """|a - b| <= t max|b|."""
+    return lambda stored, found: difference(stored, found, lambda b: t * _finite(b).abs().max(), 0)
+
+
+def relative_to_std(t: float) -> Compare:
+    """|a - b| <= t std(b)."""
+    return lambda stored, found: difference(
+        stored, found, lambda b: t * _finite(b).std(unbiased=False), 0
+    )
+
+
+_T = r"(?P<t>[\d.]+(?:e-?\d+)?)"
+TABLE = (
+    Words(r"exact|index lists exact|exact selection", lambda t: close(0, 0)),
+    Words(_T, lambda t: close(t, t)),
+    Words(_T + r" \(float32 storage\)", lambda t: close(t, t)),
+    Words(_T + r" on metrics", lambda t: close(t, t)),
+    Words(_T + r" rel", relative_to_max),
+    Words(_T + r" relative to std", relative_to_std),
+    Words(_T + r" \(relative to the std of each tensor\)", relative_to_std),
+)
+
+
+def comparison(config: Mapping[str, Any]) -> Compare:
+    """The comparison meta.json asks for.
+
+    Raises:
+        LookupError: no row of the table has these words.
+    """
+    words = config.get("tolerance")
+    if words is None and "atol" in config:
+        words = {"atol": config["atol"], "rtol": config["rtol"]}
+    if words is None:
+        return close(0, 0)
+    if isinstance(words, Mapping) and set(words) == {"atol", "rtol"}:
+        return close(float(words["atol"]), float(words["rtol"]))
+    for row in TABLE:
+        match = re.fullmatch(row.pattern, str(words))
+        if match:
+            return row.compare(float(match.groupdict().get("t") or 0))
+    raise LookupError(f"no comparator quotes the words of this tolerance: {words!r}")
+
+
+def difference(
+    stored: Tensor, found: Tensor, allowed: Callable[[Tensor], Any], integer_slack: float
+) -> str | None:
+    """None when equal within ``allowed(stored)``, else one line saying how they differ."""
+    if stored.shape != found.shape:
+        return f"shape {tuple(found.shape)}, stored {tuple(stored.shape)}"
+    if stored.numel() == 0:
+        return None
+    b, a = stored.double(), found.double()
+    bound = allowed(b) if stored.is_floating_point() else math.floor(integer_slack)
+    same = (a == b) | (a.isnan() & b.isnan())
+    wrong = ~(same | ((a - b).abs() <= torch.as_tensor(bound).double()))
+    if not wrong.any():
+        return None
+    at = tuple(int(i[0]) for i in wrong.nonzero(as_tuple=True)) if wrong.dim() else ()
+    worst = float((a - b).abs()[wrong].nan_to_num(math.inf).max())
+    return (
+        f"{int(wrong.sum())} of {wrong.numel()} values differ, worst by {worst:.3g}; "
+        f"first at {at}: {float(a[at]):.9g}, stored {float(b[at]):.9g}"
+    )
+
+
+def json_difference(stored: Any, found: Any, compare: Compare, path: str = "") -> list[str]:
+    """Differences of two JSON values; numbers by ``compare``, everything else exactly."""
+    if isinstance(stored, Mapping) and isinstance(found, Mapping):
+        lines = [f"{path}/{k}: not in the stored file" for k in found.keys() - stored.keys()]
+        lines += [f"{path}/{k}: missing" for k in stored.keys() - found.keys()]
+        for k in stored.keys() & found.keys():
+            lines += json_difference(stored[k], found[k], compare, f"{path}/{k}")
+        return sorted(lines)
+    if isinstance(stored, list) and isinstance(found, list | tuple):
+        if len(stored) != len(found):
+            return [f"{path}: {len(found)} entries, stored {len(stored)}"]
+        pairs = enumerate(zip(stored, found, strict=True))
+        return [d for i, (s, f) in pairs for d in json_difference(s, f, compare, f"{path}/{i}")]
+    if _is_number(stored) and _is_number(found):
+        problem = compare(torch.tensor(stored), torch.tensor(found))
+        return [f"{path}: {problem}"] if problem else []
+    return [] if stored == found else [f"{path}: {found!r}, stored {stored!r}"]
+
+
+def up_to_axis_signs(case: Case, stored: Outputs, found: Outputs) -> Outputs:
+    """ "eigenvector signs are implementation dependent (compare up to a sign flip per axis)".
+
+    Rows of the found matrices get the signs that bring ``transform`` to the stored one.
+    """
+    dots = (stored["transform"][:3, :3] * found["transform"][:3, :3]).sum(1)
+    signs = torch.where(dots < 0, -1.0, 1.0).to(found["transform"])
+    turned = dict(found)
+    rows = found["transform"]
+    turned["transform"] = torch.cat([signs[:, None] * rows[:3], rows[3:]])
+    turned["poses_out"] = signs[:, None] * found["poses_out"]
+    return turned
+
+
+ALIGN: dict[str, Callable[[Case, Outputs, Outputs], Outputs]] = {
+    "nerf_mae/pca_poses": up_to_axis_signs,
+}
+
+
+def _finite(values: Tensor) -> Tensor:
+    kept = values[values.isfinite()]
+    return kept if kept.numel() else values.new_zeros(1)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)

@@ -1,0 +1,104 @@
+"""Run a case: ask its adapter, compare every stored tensor and every stored JSON manifest."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from golden import adapters
+from golden.case import META, Case
+from golden.comparators import ALIGN, Outputs, comparison, json_difference
+from golden.registry import ADAPTERS, Adapter
+
+WEIGHT_FILES = ("weights_manifest.json", "weights_recipe.json")
+
+
+@dataclass(frozen=True)
+class Report:
+    """What came out: problems fail the case; absent parts have no adapter yet."""
+
+    problems: tuple[str, ...] = ()
+    absent: tuple[str, ...] = ()
+
+
+def run_case(folder: Path, table: dict[str, Adapter] | None = None) -> Report:
+    """Run one case; ``absent`` names what no adapter knows yet."""
+    if table is None:
+        adapters.load_all()
+        table = ADAPTERS
+    case = Case(folder)
+    adapter = table.get(case.kind)
+    if adapter is None:
+        return Report(absent=(f"no adapter for {case.kind}",))
+    found = adapter.function(case)
+    return compare(case, adapter, load_outputs(folder), found)
+
+
+def load_outputs(folder: Path) -> dict[str, Any]:
+    """Stored outputs: tensors by name, JSON manifests by file name."""
+    path = folder / "outputs.safetensors"
+    outputs: dict[str, Any] = dict(load_file(path)) if path.is_file() else {}
+    for manifest in sorted(folder.glob("*.json")):
+        if manifest.name != META and manifest.name not in WEIGHT_FILES:
+            outputs[manifest.name] = json.loads(manifest.read_text())
+    return outputs
+
+
+def compare(case: Case, adapter: Adapter, stored: Outputs, found: Outputs) -> Report:
+    """Every stored output against the found one of the same name."""
+    missing = [name for name in stored if name not in found]
+    if missing or not stored:
+        why = [f"{name}: not returned by the adapter" for name in missing]
+        return Report(problems=tuple(why or ["the case stores no output"]))
+    check = comparison(case.config)
+    found = {k: _as_stored(case, adapter, k, found[k]) for k in stored}
+    if case.kind in ALIGN:
+        found = ALIGN[case.kind](case, stored, found)
+    problems: list[str] = []
+    absent: list[str] = []
+    for name, value in stored.items():
+        if isinstance(value, Tensor):
+            problem = check(value, found[name])
+            problems += [f"{name}: {problem}"] if problem else []
+        else:
+            value, gone = _known_entries(value, found[name])
+            absent += [f"{name}: no network for {entry}" for entry in gone]
+            problems += json_difference(value, found[name], check, name)
+    return Report(tuple(problems), tuple(absent))
+
+
+def _known_entries(stored: Any, found: Any) -> tuple[Any, list[str]]:
+    """A manifest of several networks, cut to those the product has, and the names of the others."""
+    is_manifest = isinstance(stored, dict) and all(isinstance(v, dict) for v in stored.values())
+    if not is_manifest or not isinstance(found, dict):
+        return stored, []
+    gone = sorted(stored.keys() - found.keys())
+    return {k: v for k, v in stored.items() if k in found}, gone
+
+
+def _as_stored(case: Case, adapter: Adapter, name: str, value: Any) -> Any:
+    """Tensor form, strided on its spatial axes as the case stores it."""
+    if isinstance(value, dict | list | str) and name.endswith(".json"):
+        return value
+    tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.asarray(value))
+    tensor = tensor.detach().cpu()
+    stride = _stride(case, name)
+    if stride == 1:
+        return tensor
+    index: list[slice] = [slice(None)] * tensor.dim()
+    for axis in adapter.spatial_axes(name):
+        index[axis] = slice(None, None, stride)
+    return tensor[tuple(index)]
+
+
+def _stride(case: Case, name: str) -> int:
+    if name == "pred" and "stored_stride" in case.config:
+        return int(case.config["stored_stride"])
+    return int(case.config.get("stored_strides", {}).get(name, 1))
