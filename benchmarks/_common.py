@@ -1,4 +1,4 @@
-"""Shared by all benchmarks: the machine's description, an alternating timer, peak memory, JSON results."""
+"""Shared by all benchmarks: description of the machine, timer, peak memory, JSON results."""
 
 from __future__ import annotations
 

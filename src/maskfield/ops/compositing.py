@@ -100,5 +100,5 @@ def over_background(
     opacity: Float[Tensor, "*n"],
     background: Float[Tensor, "*m channel"],
 ) -> Float[Tensor, "*n channel"]:
-    """The composited colour in front of ``background``, which broadcasts (one colour, or one per ray)."""
+    """The composited colour in front of ``background`` (one colour, or one per ray)."""
     return colour + (1 - opacity)[..., None] * background

@@ -1,4 +1,4 @@
-"""Fast path of :func:`maskfield.ops.march.march`: count the kept steps of each ray, then write them."""
+"""Fast path of :func:`maskfield.ops.march.march`: count each ray's kept steps, then write them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a field is asked and what it answers; every radiance field in the house speaks this protocol.
+"""What a field is asked and what it answers: the protocol of every radiance field in the house.
 
 Legend: t distance along a ray, delta length of a sample's interval, sigma density (1 / length).
 """

@@ -137,7 +137,7 @@ def _chunks(
     generator: torch.Generator | None,
     memory_mb: float,
 ) -> Iterator[RenderOutput]:
-    """The first, small chunk tells how much memory a ray takes; its result is used, not thrown away."""
+    """The first, small chunk tells how much memory a ray takes; its result is used as well."""
     start, size = 0, PROBE_RAYS
     while start == 0 or start < len(rays):
         chunk = rays[start : start + size]

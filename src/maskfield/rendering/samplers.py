@@ -101,7 +101,7 @@ class StratifiedSampler:
 
 @dataclass(frozen=True, kw_only=True)
 class ImportanceSampler:
-    """Hierarchical sampling (NeRF, section 5.2): coarse samples are weighed, finer ones follow them.
+    """Hierarchical sampling (NeRF, section 5.2): coarse samples are weighed, finer ones follow.
 
     Attributes:
         coarse: places the first samples. fine: how many are added per ray.
