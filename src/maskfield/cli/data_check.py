@@ -10,7 +10,7 @@ from maskfield.cli.options import Format
 
 
 def data_check(
-    scene: tyro.conf.Positional[Path],
+    scene: tyro.conf.Positional[str],
     out: Path | None = None,
     format: Format = "auto",  # noqa: A002
 ) -> int:

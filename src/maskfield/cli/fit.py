@@ -11,7 +11,7 @@ from maskfield.cli.options import Figures, Overrides, Resume, finish_run
 
 
 def fit(
-    scene: tyro.conf.Positional[Path],
+    scene: tyro.conf.Positional[str],
     out: Path | None = None,
     field: Literal["voxel"] = "voxel",
     overrides: Overrides = (),
@@ -21,7 +21,7 @@ def fit(
     """Fit a radiance field to one scene; shows the held-out PSNR and the time left.
 
     Args:
-        scene: a scene folder, or any source that `data import` reads.
+        scene: a scene folder, any source that `data import` reads, or synthetic:rooms-v1:SEED.
         out: run folder; runs/fit-SCENE unless given.
         field: kind of field.
     """

@@ -152,7 +152,8 @@ def _call(name: str, rest: list[str]) -> int:
     import tyro
 
     function = load_verb(name)
-    return tyro.cli(function, prog=f"maskfield {name}", args=rest) or 0
+    markers = (tyro.conf.PositionalMetavarFromFieldName, tyro.conf.DisallowNone)
+    return tyro.cli(function, prog=f"maskfield {name}", args=rest, config=markers) or 0
 
 
 def _unknown(name: str, verbs: dict[str, Verb]) -> int:

@@ -29,7 +29,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """A heading with text, numbers, a table and pictures, in this order; all but the title optional.
+    """A heading with text, numbers, a table and pictures, in this order; only the title is needed.
 
     Attributes:
         text: paragraphs of plain text.

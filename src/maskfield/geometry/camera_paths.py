@@ -1,4 +1,4 @@
-"""Paths of cameras for pictures and films: overview, orbit, spiral, a smooth tour of given cameras."""
+"""Cameras for pictures and films: overview, orbit, spiral, a smooth tour of given cameras."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from scipy.spatial.transform import Rotation, RotationSpline
 from torch import Tensor
 
 from maskfield.geometry.cameras import Cameras
+from maskfield.geometry.views import mean_up
 
 _UP = (0.0, 0.0, 1.0)
 _TOUR_KEYS = 12  # more key poses make a film of scattered photographs shake
@@ -23,7 +24,7 @@ def look_at(
     target: Float[Tensor, "camera 3"],
     up: tuple[float, float, float] = _UP,
 ) -> Float[Tensor, "camera 3 4"]:
-    """OpenCV camera-to-world poses at ``eye`` looking at ``target``; ``up`` must not be parallel."""
+    """OpenCV camera-to-world poses at ``eye`` looking at ``target``, not along ``up``."""
     forward = torch.nn.functional.normalize(target - eye, dim=-1)
     right = torch.nn.functional.normalize(
         torch.linalg.cross(forward, forward.new_tensor(up).expand_as(forward)), dim=-1
@@ -95,7 +96,7 @@ def orbit(cameras: Cameras, box: Float[Tensor, "2 3"], frames: int) -> Cameras:
 
 
 def spiral(cameras: Cameras, frames: int, *, turns: float = 2.0) -> Cameras:
-    """A gentle spiral about the average camera, for forward-facing captures (as LLFF shows them)."""
+    """A gentle spiral about the average camera, for forward-facing captures (as LLFF does)."""
     average = _average_pose(cameras)
     local = (cameras.centres - average[:, 3]) @ average[:, :3]
     radii = torch.quantile(local.abs(), 0.9, dim=0)
@@ -123,7 +124,7 @@ def tour(cameras: Cameras, frames: int) -> Cameras:
 
 
 def focus_point(cameras: Cameras) -> Float[Tensor, " 3"]:
-    """The point nearest to all optical axes (least squares, lightly pulled to the camera centres)."""
+    """The point nearest to all optical axes (least squares, pulled a little to the cameras)."""
     d, o = cameras.forward_axes.double(), cameras.centres.double()
     across = torch.eye(3, dtype=torch.float64) - d[:, :, None] * d[:, None, :]
     pull = 1e-6 * torch.eye(3, dtype=torch.float64)
@@ -134,7 +135,7 @@ def focus_point(cameras: Cameras) -> Float[Tensor, " 3"]:
 
 def _average_pose(cameras: Cameras) -> Float[Tensor, "3 4"]:
     forward = torch.nn.functional.normalize(cameras.forward_axes.mean(0), dim=-1)
-    up = -cameras.camera_to_world[:, :, 1].mean(0)
+    up = mean_up(cameras.camera_to_world)
     centre = cameras.centres.mean(0)
     up3 = (float(up[0]), float(up[1]), float(up[2]))
     return look_at(centre[None], (centre + forward)[None], up3)[0]

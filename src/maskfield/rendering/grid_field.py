@@ -1,4 +1,4 @@
-"""A RadianceGrid as a Field: what the renderer shows of extracted, masked and reconstructed grids."""
+"""Colour and density on a voxel grid as a Field: how extracted and reconstructed grids are drawn."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from maskfield.data.radiance_grid import RadianceGrid
 from maskfield.geometry.grids import grid_from_world
 from maskfield.ops.trilinear import trilinear
 from maskfield.rendering.field import FieldOutput, FusedRender, RaySamples
 from maskfield.rendering.renderer import Compositing
 from maskfield.rendering.samplers import Sampler
 
-_OPAQUE = 1 - 1e-4  # alpha above this would be an infinite density
 _TINY = 1e-8
 
 
@@ -22,14 +20,27 @@ class GridField:
 
     Colours are looked up weighted by density, so that the (meaningless) colour of empty voxels does
     not bleed into the edges of objects.
+
+    Args:
+        colour: [3, x, y, z] in [0, 1]; voxel centres at (index + 0.5) / n of the box.
+        density: [1, x, y, z] sigma in 1 / scene unit, >= 0.
+        box: [2, 3] world-frame min and max.
     """
 
-    def __init__(self, grid: RadianceGrid) -> None:
-        self.box = grid.box.float()
-        self.resolution = grid.resolution
-        sigma = density_per_unit(grid)
-        volume = torch.cat([grid.colour() * sigma, sigma], dim=0)
+    def __init__(
+        self,
+        colour: Float[Tensor, "3 x y z"],
+        density: Float[Tensor, "1 x y z"],
+        box: Float[Tensor, "2 3"],
+    ) -> None:
+        self.box = box.float()
+        volume = torch.cat([colour * density, density], dim=0)
         self.volume = volume.permute(1, 2, 3, 0).contiguous()  # [x, y, z, 4] channels last
+
+    @property
+    def resolution(self) -> tuple[int, int, int]:
+        x, y, z, _ = self.volume.shape
+        return x, y, z
 
     def __call__(self, samples: RaySamples) -> FieldOutput:
         points = samples.points.reshape(-1, 3)
@@ -45,20 +56,3 @@ class GridField:
 
     def fused(self, sampler: Sampler, compositing: Compositing) -> FusedRender | None:
         return None
-
-
-def density_per_unit(grid: RadianceGrid) -> Float[Tensor, "1 x y z"]:
-    """Density in 1 / scene unit of any kind of grid.
-
-    Alpha stands for a step of ``delta`` instant-ngp units; where the scale is not known, the step is
-    taken to be one voxel (which it nearly is at the official resolution of 160).
-    """
-    voxel = float(((grid.box[1] - grid.box[0]) / torch.tensor(grid.resolution)).mean())
-    scale = grid.ngp_scale
-    if grid.density_kind == "alpha":
-        step = voxel if scale is None else grid.delta / scale
-        return -torch.log1p(-grid.to_alpha().clamp(0, _OPAQUE)) / step
-    sigma = grid.sigma()
-    if grid.density_kind == "raw":  # raw grids are in instant-ngp units
-        return sigma * (grid.delta / voxel if scale is None else scale)
-    return sigma

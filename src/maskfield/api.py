@@ -1,0 +1,387 @@
+"""L9: the verbs as functions. ``maskfield.fit(...)`` is ``maskfield fit ...`` on the command line.
+
+Importing this module is cheap; each verb imports what it needs when it is called. Every verb raises
+subclasses of :class:`maskfield.core.errors.MaskfieldError` for bad input, before time is spent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from maskfield.core.files import StrPath
+    from maskfield.data.check import SceneReport
+    from maskfield.data.config import DensityRule, MixedSizes, SceneFormat
+    from maskfield.data.scene import Scene
+    from maskfield.engine.loop import RunResult
+    from maskfield.verbs.doctor import DoctorReport
+    from maskfield.verbs.render import CameraPath
+
+__all__ = [
+    "convert",
+    "data_check",
+    "data_import",
+    "data_synth",
+    "demo",
+    "doctor",
+    "evaluate",
+    "extract",
+    "fit",
+    "pretrain",
+    "render",
+]
+
+
+def doctor() -> DoctorReport:
+    """What this machine has: torch, device, threads, optional parts and what each enables.
+
+    Returns:
+        facts, optional parts, and problems (empty when all is well).
+    """
+    from maskfield.verbs.doctor import examine
+
+    return examine()
+
+
+def demo(
+    name: Literal["nerf-mae"] = "nerf-mae",
+    *,
+    quick: bool = False,
+    out: StrPath | None = None,
+    seed: int = 0,
+) -> Path:
+    """Run a job end to end on procedural rooms and write a report; nothing is downloaded.
+
+    Args:
+        name: which job.
+        quick: the same path, smaller, in about a minute.
+        out: folder for everything it writes; ``runs/demo`` (or ``runs/demo-quick``) unless given.
+        seed: decides the room that is photographed, the training rooms and every random draw.
+
+    Returns:
+        the path of ``report.html``.
+
+    Raises:
+        ConfigError: no such demo. StorageError: the folder cannot be written.
+    """
+    from maskfield.core.registry import Table, resolve
+
+    demos = Table("demos", "demo", {"nerf-mae": "maskfield.verbs.demo_nerf_mae:run_demo"})
+    folder = Path(out or ("runs/demo-quick" if quick else "runs/demo"))
+    return resolve(demos, name, field="demo")(folder, quick=quick, seed=seed)
+
+
+def data_import(
+    source: StrPath,
+    *,
+    out: StrPath,
+    format: SceneFormat = "auto",  # noqa: A002
+    holdout: int = 8,
+    downscale: int = 1,
+    mixed_sizes: MixedSizes = "error",
+    images: str | None = None,
+) -> Scene:
+    """Turn posed photographs of any supported kind into a scene folder.
+
+    Args:
+        source: a folder, a ``transforms.json``, a COLMAP model, an LLFF or NeRF-synthetic folder,
+            posed RGB-D frames, or ``synthetic:rooms-v1:SEED``.
+        out: the scene folder to write.
+        format: what the source is, when it cannot be told from the files.
+        holdout: every n-th photograph becomes the test split where the source has none; 0: none.
+        downscale: integer factor by which photographs are reduced (exact area mean).
+        mixed_sizes: what to do with photographs of several sizes.
+        images: name of the image folder (COLMAP, LLFF), when there are several.
+
+    Returns:
+        the scene as written.
+
+    Raises:
+        SceneError: the source cannot be used; names file, field, value and remedy.
+        StorageError: ``out`` cannot be written.
+    """
+    from maskfield.data.config import SceneDataConfig
+    from maskfield.data.scene import load_scene, save_scene
+
+    scene = SceneDataConfig(
+        path=str(source),
+        format=format,
+        holdout=holdout,
+        downscale=downscale,
+        mixed_sizes=mixed_sizes,
+        images=images,
+    ).build()
+    return load_scene(save_scene(scene, out))
+
+
+def data_check(
+    scene: StrPath,
+    *,
+    out: StrPath | None = None,
+    format: SceneFormat = "auto",  # noqa: A002
+) -> SceneReport:
+    """Test a scene before time is spent on it, and draw its cameras and box.
+
+    Args:
+        scene: a scene folder, or any source that :func:`data_import` reads.
+        out: the picture to write; ``cameras.png`` in the scene's folder unless given.
+        format: what the source is, when it cannot be told from the files.
+
+    Returns:
+        facts and findings; a finding names the probable convention error.
+
+    Raises:
+        SceneError: the source cannot be read at all. StorageError: the picture cannot be written.
+    """
+    from maskfield.data.check import check_scene
+    from maskfield.data.config import SceneDataConfig
+    from maskfield.figures.frusta import draw_frusta
+    from maskfield.figures.pictures import save_picture
+
+    loaded = SceneDataConfig(path=str(scene), format=format).build()
+    place = Path(scene) if Path(scene).is_dir() else Path(scene).parent
+    save_picture(draw_frusta(loaded), place / "cameras.png" if out is None else out)
+    return check_scene(loaded)
+
+
+def data_synth(
+    kind: Literal["scene", "grids"] = "scene",
+    *,
+    out: StrPath,
+    seed: int = 0,
+    views: int = 100,
+    width: int = 160,
+    height: int = 120,
+    count: int = 64,
+    resolution: int = 64,
+) -> Path:
+    """Make procedural rooms: posed photographs of one, or voxel grids of many.
+
+    Args:
+        kind: "scene": photographs with depth, instance and semantic maps and boxes;
+            "grids": a store of radiance + density grids for pre-training.
+        out: the folder to write.
+        seed: the room, or the first of the rooms.
+        views, width, height: of the scene.
+        count, resolution: of the grids; voxels along the longest side.
+
+    Returns:
+        the folder.
+
+    Raises:
+        ConfigError: unknown kind. StorageError: the folder cannot be written.
+    """
+    from maskfield.verbs.synth import synth_grids, synth_scene
+
+    if kind == "scene":
+        return synth_scene(Path(out), seed=seed, views=views, width=width, height=height)
+    return synth_grids(Path(out), seed=seed, count=count, resolution=resolution)
+
+
+def fit(
+    scene: StrPath,
+    *,
+    out: StrPath | None = None,
+    field: Literal["voxel"] = "voxel",
+    overrides: Sequence[str] = (),
+    resume: str | None = None,
+    figures: bool = False,
+) -> RunResult:
+    """Fit a radiance field to one scene.
+
+    Args:
+        scene: a scene folder, or any source that :func:`data_import` reads.
+        out: run folder; ``runs/fit-SCENE`` unless given.
+        field: kind of field.
+        overrides: changes of the configuration, ``"engine.steps=500"``.
+        resume: "auto" or a checkpoint, to go on with an interrupted run in ``out``.
+        figures: also draw pictures and curves and write ``report.html``.
+
+    Returns:
+        run folder, held-out metrics and the last step.
+
+    Raises:
+        SceneError, ConfigError, CheckpointError, StorageError: before time is spent.
+        NumericsError: the loss became NaN or infinite.
+    """
+    from maskfield.verbs.fit import fit_from_path
+
+    folder = Path(out or f"runs/fit-{run_name(scene)}")
+    return fit_from_path(
+        str(scene), folder, field=field, overrides=overrides, resume=resume, figures=figures
+    )
+
+
+def extract(
+    field: StrPath,
+    *,
+    out: StrPath | None = None,
+    longest: int = 160,
+    scene: StrPath | None = None,
+    ply: bool = False,
+    npz: bool = False,
+    figures: bool = False,
+) -> list[Path]:
+    """Sample a fitted field on voxels: colour and density in one file.
+
+    Args:
+        field: the run folder of :func:`fit`.
+        out: the ``.safetensors`` to write; ``grid.safetensors`` in the run folder unless given.
+        longest: voxels along the longest side.
+        scene: the scene the field was fitted to, when it has moved since.
+        ply: also write the occupied voxels as a coloured point cloud.
+        npz: also write a NeRF-RPN / NeRF-MAE ``.npz``.
+        figures: also draw the grid from outside and in slices.
+
+    Returns:
+        the files written, the grid first.
+
+    Raises:
+        CheckpointError: not a fitted field. GridError: nothing in the box. StorageError.
+    """
+    from maskfield.verbs.extract import extract_from_run
+
+    return extract_from_run(
+        Path(field), out=out, longest=longest, scene=scene, ply=ply, npz=npz, figures=figures
+    )
+
+
+def render(
+    field: StrPath,
+    *,
+    out: StrPath | None = None,
+    path: CameraPath = "orbit",
+    frames: int = 60,
+    video: bool = False,
+    fps: int = 24,
+    scale: float = 1.0,
+    scene: StrPath | None = None,
+) -> list[Path]:
+    """Pictures of a fitted field along a camera path, and a film.
+
+    Args:
+        field: the run folder of :func:`fit`.
+        out: folder for the pictures; ``renders/PATH`` in the run folder unless given.
+        path: "test" and "train" cameras as they are, a smooth "tour" through the training
+            cameras, an "orbit", or a forward-facing "spiral".
+        frames: pictures along a tour, orbit or spiral.
+        video: also write a film: .mp4 where PyAV is installed, else .gif.
+        fps: pictures per second of the film.
+        scale: size of the pictures relative to the photographs.
+        scene: the scene the field was fitted to, when it has moved since.
+
+    Returns:
+        the files written, the film last.
+
+    Raises:
+        CheckpointError: not a fitted field. SceneError: no such split. ConfigError, StorageError.
+    """
+    from maskfield.verbs.render import render_path
+
+    return render_path(
+        Path(field),
+        out=out,
+        path=path,
+        frames=frames,
+        video=video,
+        fps=fps,
+        scale=scale,
+        scene=scene,
+    )
+
+
+def pretrain(
+    recipe: str,
+    *,
+    out: StrPath | None = None,
+    data: str | None = None,
+    init: str | None = None,
+    overrides: Sequence[str] = (),
+    resume: str | None = None,
+    figures: bool = False,
+) -> RunResult:
+    """Masked pre-training by a recipe.
+
+    Args:
+        recipe: ``METHOD:SIZE`` (``nerf-mae:tiny-cpu``), a ``config.yaml``, or a run folder.
+        out: run folder; ``runs/METHOD-SIZE`` unless given.
+        data: train on these data instead of the recipe's.
+        init: start from these weights, ours or official.
+        overrides: changes of the configuration, ``"engine.steps=500"``.
+        resume: "auto" or a checkpoint, to go on with an interrupted run in ``out``.
+        figures: also draw reconstructions and curves and write ``report.html``.
+
+    Returns:
+        run folder, metrics on held-out grids and the last step.
+
+    Raises:
+        ConfigError: unknown recipe or option. DataError, CheckpointError, StorageError: before
+        time is spent. NumericsError: the loss became NaN or infinite.
+    """
+    from maskfield.verbs.pretrain import pretrain_by_recipe
+
+    folder = Path(out or f"runs/{run_name(recipe)}")
+    return pretrain_by_recipe(
+        recipe, folder, data=data, init=init, overrides=overrides, resume=resume, figures=figures
+    )
+
+
+def evaluate(
+    run: StrPath,
+    *,
+    checkpoint: Literal["best", "last"] = "last",
+    overrides: Sequence[str] = (),
+    figures: bool = False,
+) -> dict[str, float]:
+    """Measure a run's checkpoint on its held-out data.
+
+    Args:
+        run: a run folder of :func:`fit` or :func:`pretrain`.
+        checkpoint: which of its checkpoints.
+        overrides: changes of the configuration, e.g. ``"data.path=..."`` for other data.
+        figures: also draw pictures and curves and write ``report.html``.
+
+    Returns:
+        the metrics, which are also in ``metrics.json`` of the run folder.
+
+    Raises:
+        DataError: not a run folder. CheckpointError: no such checkpoint. ConfigError.
+    """
+    from maskfield.verbs.evaluate import evaluate_run
+
+    return evaluate_run(Path(run), checkpoint=checkpoint, overrides=overrides, figures=figures)
+
+
+def convert(
+    source: StrPath, out: StrPath, *, density: DensityRule = "auto", recipe: str | None = None
+) -> str:
+    """Official files to ours and back; the two suffixes say what is meant.
+
+    ``.npz`` <-> ``.safetensors`` grids of NeRF-RPN and NeRF-MAE; official NeRF-MAE checkpoint
+    ``.pt`` -> weights ``.safetensors``; our weights or run folder -> official ``.pt``. Strict:
+    every tensor must find its place, else the error lists what differs.
+
+    Args:
+        source: the file (or run folder) to convert.
+        out: the file to write.
+        density: ``.npz``: what the fourth channel is; "auto" looks at the values.
+        recipe: checkpoints: the recipe whose network it is, when the weights do not tell.
+
+    Returns:
+        one line saying what was converted.
+
+    Raises:
+        ConfigError: no such conversion. CheckpointError, GridError: the source does not fit.
+    """
+    from maskfield.verbs.convert import convert_file
+
+    return convert_file(Path(source), Path(out), density=density, recipe=recipe)
+
+
+def run_name(source: StrPath) -> str:
+    """A folder name made from a path, recipe id or data id."""
+    text = str(source)
+    stem = text.replace(":", "-") if ":" in text else Path(text).resolve().name
+    return stem.removesuffix(".json").removesuffix(".yaml") or "run"
