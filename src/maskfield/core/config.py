@@ -131,12 +131,12 @@ def load_config(path: StrPath, cls: type | None = None) -> Any:
         ConfigError: the file is missing, not YAML, or not such a config; names the file.
     """
     path = Path(path) / "config.yaml" if Path(path).is_dir() else Path(path)
-    cls = registry.load_object(ROOT_CONFIG) if cls is None else cls
+    wanted: type = registry.load_object(ROOT_CONFIG) if cls is None else cls
     data = read_yaml(path)
     try:
         if isinstance(data, dict):
             _check_version(data.pop("format_version", FORMAT_VERSION))
-        return from_dict(cls, data)
+        return from_dict(wanted, data)
     except ConfigError as error:
         raise ConfigError(
             error.problem, file=path, field=error.field, value=error.value, remedy=error.remedy
@@ -220,7 +220,7 @@ def _registered(value: Any, path: str) -> Any:
 def _class_named(key: Any, path: str) -> type:
     module, _, name = str(key).partition(":")
     loaded = getattr(sys.modules.get(module), name, None) if name else None
-    if key not in registry.CONFIGS and is_config(loaded):
+    if key not in registry.CONFIGS and isinstance(loaded, type) and is_config(loaded):
         return loaded
     return registry.resolve(registry.CONFIGS, str(key), field=path)
 

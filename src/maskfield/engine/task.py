@@ -36,12 +36,27 @@ class Loaders:
 
 @runtime_checkable
 class Task(Protocol):
-    """A method as the loop sees it. ``build`` is a constructor taking the run's config.
+    """A method as the loop sees it; every tensor that learns is a parameter of ``model``.
 
-    Optional methods the loop looks for: ``after_step(step)`` (e.g. a target network's EMA),
-    ``optimise(batch, step) -> StepOutput`` (the task does its own backward and update; the loop
-    then touches neither gradients nor optimiser), ``figures(directory) -> list[Path]``,
-    ``state_dict()/load_state_dict()`` for state beyond the model's weights (kept in state.pt).
+    The class is built with ``build(config: RunConfig)`` if it has that class method, else with
+    ``Class(config)``. ``training_step`` gets the batch on the run's device, the number of updates
+    done, and a CPU generator seeded for this very batch, so nothing drawn from it needs saving.
+    ``validate`` runs without gradients, in eval mode, with the averaged weights if there are any.
+
+    Optional, looked for by the loop:
+
+    - ``after_step(step)``: after each update (e.g. a target network's EMA).
+    - ``optimise(batch, step) -> StepOutput``: the task does its own backward and update; the loop
+      then touches neither gradients nor optimiser. Single process only.
+    - ``state_dict()`` / ``load_state_dict(state)``: state beyond the model's weights, kept in
+      state.pt: tensors, dicts, lists, numbers.
+    - ``conventions() -> dict``: data conventions (axes, density rule, resolution ...) stored in
+      checkpoints and compared when one is loaded.
+    - ``initialise(weights, header)``: take over foreign weights for ``--init``; without it the
+      checkpoint's method config must be this run's.
+    - ``figures(directory) -> list[Path]``: pictures, drawn when the run ends.
+
+    Optional on the train loader: ``set_epoch(epoch)`` and ``seek(batch)``, see engine.feed.
     """
 
     model: nn.Module

@@ -1,0 +1,73 @@
+"""A trained task from a run folder or a checkpoint, and its validation metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from maskfield.core.config import from_dict
+from maskfield.core.errors import DataError
+from maskfield.core.files import StrPath
+from maskfield.engine import checkpoint
+from maskfield.engine.config import RunConfig
+from maskfield.engine.distributed import on_device
+from maskfield.engine.precision import autocast, choose_device
+from maskfield.engine.seeding import seed_everything
+from maskfield.engine.setup import build_task
+from maskfield.engine.task import Task
+
+
+@dataclass(frozen=True, kw_only=True)
+class Restored:
+    """A task with the weights of a checkpoint, in eval mode.
+
+    Attributes:
+        header: what the checkpoint says about itself: config, conventions, step.
+    """
+
+    task: Task
+    config: RunConfig
+    header: dict[str, Any]
+    device: torch.device
+
+
+def restore_task(path: StrPath, *, task: Task | None = None, device: str = "auto") -> Restored:
+    """Build the task a checkpoint belongs to and give it the weights.
+
+    Args:
+        path: run folder (its best checkpoint, else its last), checkpoint folder, or weights file.
+        task: use this task instead of building one.
+
+    Raises:
+        CheckpointError: missing, damaged, or other weights than the config describes.
+        ConfigError: the stored config cannot be read by this version.
+    """
+    weights, header = checkpoint.load_weights(path)
+    config = from_dict(RunConfig, header.get("config", {}))
+    seed_everything(config.seed)
+    task = build_task(config) if task is None else task
+    checkpoint.load_into(task.model, weights, checkpoint.weights_path(path))
+    chosen = choose_device(device)
+    task.model.to(chosen).eval()
+    return Restored(task=task, config=config, header=header, device=chosen)
+
+
+def evaluate(path: StrPath, *, task: Task | None = None, device: str = "auto") -> dict[str, float]:
+    """Validation metrics of a checkpoint, computed as during training.
+
+    Raises:
+        CheckpointError: see :func:`restore_task`.
+        DataError: the task has no validation data.
+    """
+    restored = restore_task(path, task=task, device=device)
+    loader = restored.task.loaders().validation
+    if loader is None:
+        raise DataError(
+            "this run has no validation data",
+            file=path,
+            remedy="set a validation split in the data config",
+        )
+    with torch.no_grad(), autocast(restored.device, restored.config.engine.precision):
+        return restored.task.validate(on_device(loader, restored.device))
