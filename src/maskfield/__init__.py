@@ -6,6 +6,7 @@ loaded from :mod:`maskfield.api` when first used.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
@@ -17,8 +18,7 @@ if TYPE_CHECKING:
 def __getattr__(name: str) -> object:
     if name.startswith("__"):
         raise AttributeError(name)
-    from maskfield import api
-
-    if name not in api.__all__:
+    api = import_module("maskfield.api")  # `from maskfield import api` would ask here again
+    if name != "api" and name not in api.__all__:
         raise AttributeError(f"module 'maskfield' has no attribute {name!r}")
-    return getattr(api, name)
+    return api if name == "api" else getattr(api, name)

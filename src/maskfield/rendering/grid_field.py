@@ -1,4 +1,4 @@
-"""Colour and density on a voxel grid as a Field: how extracted and reconstructed grids are drawn."""
+"""Colour and density on a voxel grid as a Field: how extracted and predicted grids are drawn."""
 
 from __future__ import annotations
 
