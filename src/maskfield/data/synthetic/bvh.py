@@ -1,0 +1,145 @@
+"""A bounding-volume hierarchy without a stack: nodes in depth-first order, each knows where to go on a miss.
+
+One primitive per leaf, so a subtree over n primitives has 2n - 1 nodes and the escape is known beforehand.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numba import njit
+
+from maskfield.data.synthetic.primitives import BOX, ELLIPSOID, Primitives
+from maskfield.data.synthetic.solids import FAR, Vec, entry
+
+
+class Tree(NamedTuple):
+    """bounds [node, 2, 3] world; leaf [node] primitive or -1; escape [node] next node after a miss."""
+
+    bounds: np.ndarray
+    leaf: np.ndarray
+    escape: np.ndarray
+
+
+@njit(cache=True)
+def primitive_bounds(prims: Primitives) -> np.ndarray:
+    """World bounding boxes [p, 2, 3], exact for boxes and ellipsoids, tight for frusta."""
+    count = prims.kind.shape[0]
+    out = np.empty((count, 2, 3))
+    for p in range(count):
+        for a in range(3):
+            x, y, z = (
+                prims.axes[p, a, 0] * prims.half[p, 0],
+                prims.axes[p, a, 1] * prims.half[p, 1],
+                prims.axes[p, a, 2] * prims.half[p, 2],
+            )
+            if prims.kind[p] == BOX:
+                reach = abs(x) + abs(y) + abs(z)
+            elif prims.kind[p] == ELLIPSOID:
+                reach = np.sqrt(x * x + y * y + z * z)
+            else:
+                reach = max(1.0, prims.taper[p]) * np.sqrt(x * x + y * y) + abs(z)
+            out[p, 0, a] = prims.centre[p, a] - reach
+            out[p, 1, a] = prims.centre[p, a] + reach
+    return out
+
+
+@njit(cache=True)
+def build_tree(prims: Primitives) -> Tree:
+    """Median split of the longest axis of the middles."""
+    boxes = primitive_bounds(prims)
+    count = boxes.shape[0]
+    middle = 0.5 * (boxes[:, 0] + boxes[:, 1])
+    order = np.arange(count)
+    nodes = 2 * count - 1
+    bounds, leaf, escape = (
+        np.empty((nodes, 2, 3)),
+        np.empty(nodes, np.int64),
+        np.empty(nodes, np.int64),
+    )
+    stack = np.empty((64, 2), np.int64)
+    stack[0, 0], stack[0, 1], depth, node = 0, count, 1, 0
+    while depth > 0:
+        depth -= 1
+        start, stop = stack[depth, 0], stack[depth, 1]
+        for a in range(3):
+            bounds[node, 0, a] = boxes[order[start:stop], 0, a].min()
+            bounds[node, 1, a] = boxes[order[start:stop], 1, a].max()
+        escape[node] = node + 2 * (stop - start) - 1
+        leaf[node] = order[start] if stop - start == 1 else -1
+        if stop - start > 1:
+            axis = _longest(middle, order, start, stop)
+            part = order[start:stop].copy()
+            order[start:stop] = part[np.argsort(middle[part, axis], kind="mergesort")]
+            half = (start + stop) // 2
+            stack[depth, 0], stack[depth, 1] = half, stop
+            stack[depth + 1, 0], stack[depth + 1, 1] = start, half
+            depth += 2
+        node += 1
+    return Tree(bounds, leaf, escape)
+
+
+@njit(cache=True)
+def _longest(middle: np.ndarray, order: np.ndarray, start: int, stop: int) -> int:
+    best, axis = -1.0, 0
+    for a in range(3):
+        values = middle[order[start:stop], a]
+        extent = values.max() - values.min()
+        if extent > best:
+            best, axis = extent, a
+    return axis
+
+
+@njit(cache=True)
+def _meets(bounds: np.ndarray, node: int, o: Vec, inverse: Vec, limit: float) -> bool:
+    enter, leave = 0.0, limit
+    for a in range(3):
+        first = (bounds[node, 0, a] - o[a]) * inverse[a]
+        second = (bounds[node, 1, a] - o[a]) * inverse[a]
+        enter = max(enter, min(first, second))
+        leave = min(leave, max(first, second))
+    return enter <= leave
+
+
+@njit(cache=True)
+def _inverse(d: Vec) -> Vec:
+    """1 / d with tiny components kept finite, so that 0 * inf cannot arise."""
+    x = d[0] if abs(d[0]) > 1e-12 else 1e-12
+    y = d[1] if abs(d[1]) > 1e-12 else 1e-12
+    z = d[2] if abs(d[2]) > 1e-12 else 1e-12
+    return (1.0 / x, 1.0 / y, 1.0 / z)
+
+
+@njit(cache=True)
+def first_hit(prims: Primitives, tree: Tree, o: Vec, d: Vec) -> tuple[int, float]:
+    """The primitive a ray enters first and the distance; (-1, FAR) when it meets nothing."""
+    inverse = _inverse(d)
+    best, hit, node = FAR, -1, 0
+    while node < tree.leaf.shape[0]:
+        if not _meets(tree.bounds, node, o, inverse, best):
+            node = tree.escape[node]
+            continue
+        p = tree.leaf[node]
+        if p >= 0:
+            t = entry(prims, p, o, d, 1e-6)
+            if t < best:
+                best, hit = t, p
+        node += 1
+    return hit, best
+
+
+@njit(cache=True)
+def blocked(prims: Primitives, tree: Tree, o: Vec, d: Vec, distance: float) -> bool:
+    """Whether anything that casts shadows lies on the ray before ``distance``."""
+    inverse = _inverse(d)
+    node = 0
+    while node < tree.leaf.shape[0]:
+        if not _meets(tree.bounds, node, o, inverse, distance):
+            node = tree.escape[node]
+            continue
+        p = tree.leaf[node]
+        if p >= 0 and prims.shadow[p] and entry(prims, p, o, d, 1e-6) < distance:
+            return True
+        node += 1
+    return False

@@ -1,0 +1,179 @@
+"""Solid primitives with a material: what every room is made of.
+
+Each primitive is a unit solid (box [-1, 1]^3, unit ball, or upright frustum of radius 1 at z = -1 and
+``taper`` at z = 1) stretched by ``half`` and moved by ``axes`` and ``centre``: x = centre + axes @ (half * u).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import numpy as np
+
+BOX, ELLIPSOID, FRUSTUM = 0, 1, 2
+
+Colour = tuple[float, float, float]
+
+
+class Material(NamedTuple):
+    """How a surface looks. Colours are display (sRGB) values; ``scale`` is the pattern period in m."""
+
+    texture: int
+    colour: Colour
+    second: Colour
+    scale: float = 0.2
+    emission: float = 0.0
+    shadow: bool = True
+
+
+class Primitives(NamedTuple):
+    """Structure of arrays over primitives, as the compiled code reads it.
+
+    kind [p], centre [p,3], half [p,3], axes [p,3,3] (columns are the object's axes in the world),
+    taper [p], texture [p], colours [p,2,3] (linear light), scale [p], emission [p], shadow [p],
+    instance [p] (0 = none), label [p] (class id). Lengths in metres, world frame.
+    """
+
+    kind: np.ndarray
+    centre: np.ndarray
+    half: np.ndarray
+    axes: np.ndarray
+    taper: np.ndarray
+    texture: np.ndarray
+    colours: np.ndarray
+    scale: np.ndarray
+    emission: np.ndarray
+    shadow: np.ndarray
+    instance: np.ndarray
+    label: np.ndarray
+
+
+class Solid(NamedTuple):
+    """One primitive in the frame of the thing it belongs to."""
+
+    kind: int
+    centre: tuple[float, float, float]
+    half: tuple[float, float, float]
+    axes: np.ndarray
+    taper: float
+    material: Material
+
+
+@dataclass
+class Shape:
+    """A thing under construction: origin on the floor below its middle, +y is its front, +z is up."""
+
+    solids: list[Solid] = field(default_factory=list)
+
+    def block(
+        self,
+        corner: tuple[float, float, float],
+        size: tuple[float, float, float],
+        material: Material,
+        yaw: float = 0.0,
+        pitch: float = 0.0,
+    ) -> None:
+        """A box; ``corner`` = (x middle, y middle, z bottom), turned about its own middle."""
+        x, y, z = corner
+        half = (size[0] / 2, size[1] / 2, size[2] / 2)
+        self.solids.append(Solid(BOX, (x, y, z + half[2]), half, turn(yaw, pitch), 1.0, material))
+
+    def ball(
+        self,
+        centre: tuple[float, float, float],
+        radii: tuple[float, float, float],
+        material: Material,
+        yaw: float = 0.0,
+        pitch: float = 0.0,
+    ) -> None:
+        """An ellipsoid."""
+        self.solids.append(Solid(ELLIPSOID, centre, radii, turn(yaw, pitch), 1.0, material))
+
+    def tube(
+        self,
+        base: tuple[float, float, float],
+        radii: tuple[float, float],
+        height: float,
+        material: Material,
+        taper: float = 1.0,
+    ) -> None:
+        """An upright cylinder, cone (taper 0) or frustum standing on ``base``."""
+        x, y, z = base
+        half = (radii[0], radii[1], height / 2)
+        self.solids.append(Solid(FRUSTUM, (x, y, z + height / 2), half, turn(), taper, material))
+
+    def bounds(self) -> np.ndarray:
+        """[2, 3] tight min and max in the shape's own frame."""
+        reach = np.array([_reach(s) for s in self.solids])
+        centre = np.array([s.centre for s in self.solids])
+        return np.stack([(centre - reach).min(0), (centre + reach).max(0)])
+
+
+_IDENTITY = np.eye(3)
+
+
+def turn(yaw: float = 0.0, pitch: float = 0.0) -> np.ndarray:
+    """Rotation [3, 3]: about the object's x by ``pitch``, then about z by ``yaw``, radians."""
+    if yaw == 0.0 and pitch == 0.0:
+        return _IDENTITY
+    c, s, p, q = math.cos(yaw), math.sin(yaw), math.cos(pitch), math.sin(pitch)
+    return np.array([[c, -s * p, s * q], [s, c * p, -c * q], [0.0, q, p]])
+
+
+def _reach(solid: Solid) -> np.ndarray:
+    """Half extents of the solid's bounding box in its parent's frame (exact)."""
+    scaled = solid.axes * np.array(solid.half)
+    if solid.kind == BOX:
+        return np.abs(scaled).sum(1)
+    if solid.kind == ELLIPSOID:
+        return np.sqrt((scaled**2).sum(1))
+    radius = max(1.0, solid.taper)
+    return radius * np.hypot(scaled[:, 0], scaled[:, 1]) + np.abs(scaled[:, 2])
+
+
+@dataclass(frozen=True)
+class Placed:
+    """A shape somewhere in the room.
+
+    Attributes:
+        name: class name. shape: the solids. position: world place of the shape's origin.
+        yaw: radians about +Z. label: class id. instance: id, from 1.
+        box: [2, 3] visible part in the shape's frame; None takes the shape's own bounds.
+    """
+
+    name: str
+    shape: Shape
+    position: tuple[float, float, float]
+    yaw: float
+    label: int
+    instance: int
+    box: np.ndarray | None = None
+
+    def visible_box(self) -> np.ndarray:
+        """[2, 3] min and max in the shape's frame."""
+        return self.shape.bounds() if self.box is None else self.box
+
+
+def assemble(placed: list[Placed]) -> Primitives:
+    """All solids of all placed shapes, in the world frame."""
+    rows = [(p, s) for p in placed for s in p.shape.solids]
+    rotation = np.array([turn(p.yaw) for p, _ in rows])
+    origin = np.array([p.position for p, _ in rows])
+    centre = np.array([s.centre for _, s in rows])
+    colours = np.array([(s.material.colour, s.material.second) for _, s in rows])
+    return Primitives(
+        kind=np.array([s.kind for _, s in rows], np.int64),
+        centre=np.einsum("pij,pj->pi", rotation, centre) + origin,
+        half=np.array([s.half for _, s in rows]),
+        axes=np.ascontiguousarray(rotation @ np.array([s.axes for _, s in rows])),
+        taper=np.array([s.taper for _, s in rows]),
+        texture=np.array([s.material.texture for _, s in rows], np.int64),
+        colours=np.clip(colours, 0.0, 1.0) ** 2.2,
+        scale=np.array([s.material.scale for _, s in rows]),
+        emission=np.array([s.material.emission for _, s in rows], np.float64),
+        shadow=np.array([s.material.shadow for _, s in rows], np.bool_),
+        instance=np.array([p.instance for p, _ in rows], np.int32),
+        label=np.array([p.label for p, _ in rows], np.int16),
+    )

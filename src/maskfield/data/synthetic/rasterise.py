@@ -1,0 +1,204 @@
+"""Rooms straight to voxels: the radiance and density a field fitted to photographs would hold.
+
+Density lives in a shell below visible surfaces (what is deep inside a solid is never seen), colour is the
+shaded colour of the nearest surface point. sd = signed distance in metres, v = voxel size in metres.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numba import njit
+
+from maskfield.data.radiance_grid import NERF_MAE_STEP, DensityKind, RadianceGrid
+from maskfield.data.synthetic.bvh import Tree, primitive_bounds
+from maskfield.data.synthetic.classes import CLASS_NAMES
+from maskfield.data.synthetic.lighting import Lights, display, shade
+from maskfield.data.synthetic.primitives import BOX, Primitives
+from maskfield.data.synthetic.room import Room
+from maskfield.data.synthetic.solids import nearest_point, signed_distance, to_object, to_world
+from maskfield.geometry.boxes import Boxes3D
+from maskfield.geometry.grids import resolution_for_box
+
+SHELL = 2.4  # voxels below the surface where density ends
+PEAK_ALPHA = 0.88  # official alpha of a voxel that is full of matter
+NGP_SPAN = 1.5  # instant-ngp units of the box's longest side, as in HM3D
+_EMPTY = 1e30
+
+
+class RoomGrids(NamedTuple):
+    """A room on voxels.
+
+    radiance: colour and density. labels [x, y, z] int16 class ids, 0 where nothing is.
+    instances [x, y, z] int32, row of ``boxes`` + 1. boxes: world frame. class_names: index = id.
+    """
+
+    radiance: RadianceGrid
+    labels: np.ndarray
+    instances: np.ndarray
+    boxes: Boxes3D
+    class_names: tuple[str, ...]
+
+
+@njit(cache=True)
+def _overlap(middle: float, half: float, v: float) -> float:
+    """Share of the interval middle ± v/2 that lies in [-half, half]."""
+    return max(0.0, min(middle + 0.5 * v, half) - max(middle - 0.5 * v, -half)) / v
+
+
+@njit(cache=True)
+def _coverage(
+    prims: Primitives, p: int, x: float, y: float, z: float, sd: float, v: float
+) -> float:
+    """Share of a voxel (taken as aligned with the object) that primitive p fills."""
+    h = prims.half[p]
+    if prims.kind[p] == BOX:
+        return _overlap(x, h[0], v) * _overlap(y, h[1], v) * _overlap(z, h[2], v)
+    thin = min(1.0, 2.0 * min(h[0], min(h[1], h[2])) / v)
+    return thin * min(1.0, max(0.0, 0.5 - sd / v))
+
+
+@njit(cache=True, nogil=True)
+def _occupy(
+    prims: Primitives, low: np.ndarray, cell: np.ndarray, shape: tuple[int, int, int]
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Coverage, smallest signed distance and its primitive, per voxel [x, y, z]."""
+    filled, nearest = np.zeros(shape, np.float32), np.full(shape, _EMPTY, np.float32)
+    owner = np.full(shape, -1, np.int32)
+    v = (cell[0] * cell[1] * cell[2]) ** (1.0 / 3.0)
+    bounds = primitive_bounds(prims)
+    start, stop = np.empty(3, np.int64), np.empty(3, np.int64)
+    for p in range(prims.kind.shape[0]):
+        for a in range(3):
+            first = np.floor((bounds[p, 0, a] - low[a]) / cell[a] - 0.5)
+            last = np.ceil((bounds[p, 1, a] - low[a]) / cell[a] + 0.5)
+            start[a], stop[a] = max(0, int(first)), min(shape[a], int(last))
+        for i in range(start[0], stop[0]):
+            for j in range(start[1], stop[1]):
+                for k in range(start[2], stop[2]):
+                    q = to_object(
+                        prims,
+                        p,
+                        low[0] + (i + 0.5) * cell[0] - prims.centre[p, 0],
+                        low[1] + (j + 0.5) * cell[1] - prims.centre[p, 1],
+                        low[2] + (k + 0.5) * cell[2] - prims.centre[p, 2],
+                    )
+                    sd = signed_distance(prims, p, q[0], q[1], q[2])
+                    if sd > v:
+                        continue
+                    share = _coverage(prims, p, q[0], q[1], q[2], sd, v)
+                    if share > 0.0:
+                        filled[i, j, k] = 1.0 - (1.0 - filled[i, j, k]) * (1.0 - share)
+                        if sd < nearest[i, j, k]:
+                            nearest[i, j, k], owner[i, j, k] = sd, p
+    return filled, nearest, owner
+
+
+@njit(cache=True, nogil=True)
+def _rasterise(
+    prims: Primitives,
+    tree: Tree,
+    lights: Lights,
+    low: np.ndarray,
+    cell: np.ndarray,
+    shape: tuple[int, int, int],
+    shell: float,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """rgb [3, x, y, z] display colour, share of matter [x, y, z], labels, instances."""
+    filled, nearest, owner = _occupy(prims, low, cell, shape)
+    rgb = np.zeros((3, shape[0], shape[1], shape[2]), np.float32)
+    labels, instances = np.zeros(shape, np.int16), np.zeros(shape, np.int32)
+    v = (cell[0] * cell[1] * cell[2]) ** (1.0 / 3.0)
+    for i in range(shape[0]):
+        for j in range(shape[1]):
+            for k in range(shape[2]):
+                depth = -nearest[i, j, k] / v
+                filled[i, j, k] *= min(1.0, max(0.0, shell - depth))
+                p = owner[i, j, k]
+                if p < 0 or filled[i, j, k] < 0.01:
+                    filled[i, j, k] = 0.0
+                    continue
+                x = (
+                    low[0] + (i + 0.5) * cell[0],
+                    low[1] + (j + 0.5) * cell[1],
+                    low[2] + (k + 0.5) * cell[2],
+                )
+                x = _surface_point(prims, lights, p, x)
+                # one point of each light, from a 2 x 2 pattern over the voxels: soft edges, no noise
+                a, b = 0.25 + 0.5 * ((i + k) & 1), 0.25 + 0.5 * ((j + k) & 1)
+                c = shade(prims, tree, lights, p, x, a, b, -1)
+                rgb[0, i, j, k], rgb[1, i, j, k] = display(c[0]), display(c[1])
+                rgb[2, i, j, k] = display(c[2])
+                labels[i, j, k], instances[i, j, k] = prims.label[p], prims.instance[p]
+    return rgb, filled, labels, instances
+
+
+@njit(cache=True)
+def _surface_point(
+    prims: Primitives, lights: Lights, p: int, x: tuple[float, float, float]
+) -> tuple[float, float, float]:
+    """Nearest point on primitive p; where walls run on behind each other, moved into the room."""
+    c = prims.centre[p]
+    q = to_object(prims, p, x[0] - c[0], x[1] - c[1], x[2] - c[2])
+    q = nearest_point(prims, p, q[0], q[1], q[2])
+    w = to_world(prims, p, q[0], q[1], q[2])
+    w = (w[0] + c[0], w[1] + c[1], w[2] + c[2])
+    low, high = lights.interior[0], lights.interior[1]
+    away = 0
+    for a in range(3):
+        away += w[a] < low[a] - 1e-6 or w[a] > high[a] + 1e-6
+    if away == 0:
+        return w
+    return (
+        min(max(w[0], low[0]), high[0]),
+        min(max(w[1], low[1]), high[1]),
+        min(max(w[2], low[2]), high[2]),
+    )
+
+
+def peak_sigma_ngp() -> float:
+    """Density, per instant-ngp unit, of a full voxel: alpha = 1 - exp(-sigma * 0.01) = PEAK_ALPHA."""
+    return float(-np.log(1.0 - PEAK_ALPHA) / NERF_MAE_STEP)
+
+
+def rasterise_room(
+    room: Room, resolution: int = 64, *, density_kind: DensityKind = "sigma", shell: float = SHELL
+) -> RoomGrids:
+    """A room as a radiance grid with labels, instances and boxes; no photographs are taken.
+
+    Args:
+        room: the room; the grid spans ``room.box``.
+        resolution: voxels along the longest side; voxels are near-cubic.
+        density_kind: "sigma" (per metre) or "alpha" (the official rule already applied).
+        shell: voxels below the surface where density ends.
+
+    Returns:
+        RoomGrids; colours are display colours as in the photographs, 0 where nothing is.
+    """
+    shape = resolution_for_box(room.box, resolution)
+    low, high = room.box.double().numpy()
+    cell = (high - low) / np.array(shape)
+    rgb, filled, labels, instances = _rasterise(
+        room.prims, room.tree, room.lights, low, cell, shape, float(shell)
+    )
+    scale = NGP_SPAN / float((high - low).max())
+    share = torch.from_numpy(filled)[None]
+    sigma_ngp = share * peak_sigma_ngp()
+    alpha = density_kind == "alpha"
+    grid = RadianceGrid(
+        rgb=torch.from_numpy(rgb),
+        density=1 - torch.exp(-sigma_ngp * NERF_MAE_STEP) if alpha else sigma_ngp * scale,
+        box=room.box,
+        density_kind=density_kind,
+        unit_length_m=1.0,
+        ngp_scale=scale,
+        ngp_offset=_offset(scale, 0.5 * (low + high)),
+    )
+    return RoomGrids(grid, labels, instances, room.boxes, CLASS_NAMES)
+
+
+def _offset(scale: float, centre: np.ndarray) -> tuple[float, float, float]:
+    x, y, z = (0.5 - scale * centre).tolist()
+    return x, y, z

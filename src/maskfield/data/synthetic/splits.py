@@ -1,0 +1,29 @@
+"""Which seeds belong to which split of ``synthetic:rooms-v1``. The one place that says so."""
+
+from __future__ import annotations
+
+from maskfield.core.errors import DataError
+
+ROOMS_V1 = "rooms-v1"
+FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
+SPLIT_SIZE = 1_000_000
+
+
+def split_seeds(split: str, count: int) -> range:
+    """The first ``count`` seeds of a split.
+
+    Raises:
+        DataError: unknown split, or more rooms than a split may hold.
+    """
+    if split not in FIRST_SEED:
+        raise DataError(
+            "unknown split", field="split", value=split, remedy=f"use one of {list(FIRST_SEED)}"
+        )
+    if not 0 <= count <= SPLIT_SIZE:
+        raise DataError(
+            "a split cannot hold that many rooms",
+            field="count",
+            value=count,
+            remedy=f"ask for 0 to {SPLIT_SIZE}; beyond that splits would share seeds",
+        )
+    return range(FIRST_SEED[split], FIRST_SEED[split] + count)
