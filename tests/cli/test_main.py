@@ -1,4 +1,4 @@
-"""The dispatcher: help is light, every verb explains itself, errors become messages and statuses."""
+"""The dispatcher: help is light, every verb explains itself, errors become messages."""
 
 from __future__ import annotations
 

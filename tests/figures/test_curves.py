@@ -53,16 +53,18 @@ def test_a_level_adds_a_named_line():
 
 def test_panels_from_log():
     records = [
-        {"step": 1, "loss": 0.5, "lr": 1e-3},
-        {"step": 2, "loss": 0.25, "lr": 1e-3, "val/psnr": 21.0},
-        {"step": 2, "val/psnr_masked": 18.0},
+        {"kind": "train", "step": 1, "loss": 0.5, "lr": 1e-3},
+        {"kind": "train", "step": 2, "loss": 0.25, "lr": 1e-3},
+        {"kind": "validate", "step": 2, "psnr": 21.0, "loss": 0.4, "mean_baseline_psnr": 14.0},
+        {"kind": "interrupt", "step": 2},
         {"note": "no step", "loss": 3.0},
-        {"step": 3, "loss": "nan"},
+        {"kind": "train", "step": 3, "loss": "nan"},
     ]
     loss, psnr = panels_from_log(records)
-    assert loss.lines == {"loss": ([1.0, 2.0], [0.5, 0.25])}
+    assert loss.lines == {"loss": ([1.0, 2.0], [0.5, 0.25]), "held-out loss": ([2.0], [0.4])}
     assert loss.log_y
-    assert set(psnr.lines) == {"val/psnr", "val/psnr_masked"}
+    assert psnr.lines == {"held-out psnr": ([2.0], [21.0])}
+    assert psnr.levels == {"held-out mean baseline psnr": 14.0}
 
 
 def test_no_numbers_no_panels():

@@ -57,30 +57,41 @@ def save_curves(panels: Sequence[Panel], path: StrPath) -> None:
 
 
 def panels_from_log(records: Sequence[Mapping[str, object]]) -> list[Panel]:
-    """One panel per family of logged numbers: losses together, every PSNR together.
+    """One panel per family of logged numbers: the losses together, every PSNR together.
+
+    Baselines are drawn as levels. Validation records are named "held-out".
 
     Args:
-        records: lines of a run's ``log.jsonl``, each with ``step`` and numbers.
+        records: lines of a run's ``log.jsonl``, each with ``kind``, ``step`` and numbers.
     """
-    loss = _lines(records, lambda key: "loss" in key)
-    psnr = _lines(records, lambda key: "psnr" in key)
     panels = []
-    if loss:
-        panels.append(Panel(title="Loss", lines=loss, log_y=_all_positive(loss)))
-    if psnr:
-        panels.append(Panel(title="PSNR", lines=psnr, y_label="dB"))
+    for title, word, unit in (("Loss", "loss", ""), ("PSNR", "psnr", "dB")):
+        lines, levels = _family(records, word)
+        if lines:
+            log_y = word == "loss" and _all_positive(lines)
+            panels.append(Panel(title=title, lines=lines, levels=levels, y_label=unit, log_y=log_y))
     return panels
 
 
-def _lines(records, wanted) -> dict[str, tuple[list[float], list[float]]]:
+def _family(
+    records: Sequence[Mapping[str, object]], word: str
+) -> tuple[dict[str, tuple[list[float], list[float]]], dict[str, float]]:
+    """Lines and baselines of all numbers whose name contains ``word``."""
     lines: dict[str, tuple[list[float], list[float]]] = {}
+    levels: dict[str, float] = {}
     for record in records:
+        step, prefix = record.get("step"), "held-out " if record.get("kind") == "validate" else ""
         for key, value in record.items():
-            if wanted(key.lower()) and isinstance(value, int | float) and "step" in record:
-                x, y = lines.setdefault(key, ([], []))
-                x.append(float(record["step"]))
+            if word not in key or not isinstance(value, int | float) or not isinstance(step, int):
+                continue
+            name = prefix + key.replace("_", " ")
+            if "baseline" in key:
+                levels[name] = float(value)
+            else:
+                x, y = lines.setdefault(name, ([], []))
+                x.append(float(step))
                 y.append(float(value))
-    return lines
+    return lines, levels
 
 
 def _all_positive(lines: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> bool:

@@ -1,0 +1,40 @@
+"""Measuring a finished run on its held-out data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal
+
+from maskfield.core.errors import CheckpointError
+
+
+def evaluate_run(
+    folder: Path, *, checkpoint: Literal["best", "last"], overrides: Sequence[str], figures: bool
+) -> dict[str, float]:
+    """See :func:`maskfield.api.evaluate`."""
+    from maskfield.core.config import load_config, override
+    from maskfield.core.runs import RunFolder
+    from maskfield.engine.checkpoint import find_checkpoint
+    from maskfield.engine.restore import evaluate
+    from maskfield.engine.setup import build_task
+    from maskfield.verbs.report import write_run_report
+
+    run = RunFolder.open(folder)
+    found = find_checkpoint(folder, checkpoint)
+    if found is None:
+        raise CheckpointError(
+            f"the run has no {checkpoint} checkpoint yet",
+            file=run.checkpoints,
+            remedy="let the run reach its first checkpoint, or choose --checkpoint last",
+        )
+    config = override(load_config(folder), overrides)
+    task = build_task(config)
+    metrics = evaluate(found, task=task, device=config.engine.device)
+    run.write_metrics({"checkpoint": found.name, **metrics})
+    if figures:
+        if hasattr(task, "figures"):
+            run.figures.mkdir(exist_ok=True)
+            task.figures(run.figures)
+        write_run_report(folder)
+    return metrics
