@@ -68,19 +68,23 @@ def compare(case: Case, adapter: Adapter, stored: Outputs, found: Outputs) -> Re
             problem = check(value, found[name])
             problems += [f"{name}: {problem}"] if problem else []
         else:
-            value, gone = _known_entries(value, found[name])
+            stored_part, found_part, gone = _known_entries(value, found[name])
             absent += [f"{name}: no network for {entry}" for entry in gone]
-            problems += json_difference(value, found[name], check, name)
+            problems += json_difference(stored_part, found_part, check, name)
     return Report(tuple(problems), tuple(absent))
 
 
-def _known_entries(stored: Any, found: Any) -> tuple[Any, list[str]]:
-    """A manifest of several networks, cut to those the product has, and the names of the others."""
+def _known_entries(stored: Any, found: Any) -> tuple[Any, Any, list[str]]:
+    """A manifest of several networks, both sides cut to the common ones; names of those absent.
+
+    A network the product has and the case does not list is not asked.
+    """
     is_manifest = isinstance(stored, dict) and all(isinstance(v, dict) for v in stored.values())
     if not is_manifest or not isinstance(found, dict):
-        return stored, []
+        return stored, found, []
     gone = sorted(stored.keys() - found.keys())
-    return {k: v for k, v in stored.items() if k in found}, gone
+    common = stored.keys() & found.keys()
+    return {k: stored[k] for k in common}, {k: found[k] for k in common}, gone
 
 
 def _as_stored(case: Case, adapter: Adapter, name: str, value: Any) -> Any:
