@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-SLOPE = 0.01  # of every LeakyReLU
-EPS = 1e-5  # of every instance norm
+from maskfield.nn.unet3d_fused import EPS, SLOPE, FusedResidualBlock, FusedUpBlock
 
 
 class ResidualBlock(nn.Module):
@@ -18,20 +17,43 @@ class ResidualBlock(nn.Module):
 
     Norms are instance norms without affine parameters or running statistics: the statistics of the
     sample are used in eval mode too, so a prediction depends on its padding (quirk Q3).
+
+    Args:
+        in_channels, out_channels: widths before and after.
+        fused: compute with :mod:`maskfield.nn.unet3d_fused` (same result, less kept for backward).
     """
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, fused: bool = False) -> None:
         super().__init__()
+        self.fused = fused
         self.conv1 = nn.Conv3d(in_channels, out_channels, 3, padding=1)
         self.conv2 = nn.Conv3d(out_channels, out_channels, 3, padding=1)
         if in_channels != out_channels:
             self.conv3 = nn.Conv3d(in_channels, out_channels, 1)
 
     def forward(self, x: Float[Tensor, "b i x y z"]) -> Float[Tensor, "b o x y z"]:
+        if self.fused:
+            arguments = cast_for_autocast(x.permute(0, 2, 3, 4, 1), *self.weights())
+            return FusedResidualBlock.apply(*arguments).permute(0, 4, 1, 2, 3)
         y = F.leaky_relu(_norm(self.conv1(x)), SLOPE)
         y = _norm(self.conv2(y))
         residual = _norm(self.conv3(x)) if hasattr(self, "conv3") else x
         return F.leaky_relu(y + residual, SLOPE)
+
+    def weights(self) -> list[Tensor | None]:
+        """Weight and bias of conv1, conv2, conv3 (None, None without it)."""
+        third = (self.conv3.weight, self.conv3.bias) if hasattr(self, "conv3") else (None, None)
+        return [self.conv1.weight, self.conv1.bias, self.conv2.weight, self.conv2.bias, *third]
+
+
+def cast_for_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
+    """What autocast does for a convolution: cast to its dtype when it is on for the device."""
+    first = next(t for t in tensors if t is not None)
+    kind = first.device.type
+    if not torch.is_autocast_enabled(kind):
+        return list(tensors)
+    dtype = torch.get_autocast_dtype(kind)
+    return [None if t is None else t.to(dtype) for t in tensors]
 
 
 def _norm(x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c x y z"]:
@@ -45,42 +67,59 @@ class UpBlock(nn.Module):
         in_channels, out_channels: widths before and after.
         factor: kernel and stride of the transposed convolution.
         skip_channels: channels of the skip map; 0 for a block without one.
+        fused: see :class:`ResidualBlock`.
     """
 
     def __init__(
-        self, in_channels: int, out_channels: int, factor: int, *, skip_channels: int = 0
+        self,
+        in_channels: int,
+        out_channels: int,
+        factor: int,
+        *,
+        skip_channels: int = 0,
+        fused: bool = False,
     ) -> None:
         super().__init__()
         self.transp_conv = nn.ConvTranspose3d(in_channels, out_channels, factor, stride=factor)
-        self.conv_block = ResidualBlock(out_channels + skip_channels, out_channels)
+        self.conv_block = ResidualBlock(out_channels + skip_channels, out_channels, fused=fused)
 
     def forward(
         self, x: Float[Tensor, "b i x y z"], skip: Float[Tensor, "b s fx fy fz"] | None = None
     ) -> Float[Tensor, "b o fx fy fz"]:
+        if self.conv_block.fused:
+            return self._fused(x, skip)
         up = self.transp_conv(x)
         return self.conv_block(up if skip is None else torch.cat([up, skip], dim=1))
+
+    def _fused(self, x: Tensor, skip: Tensor | None) -> Float[Tensor, "b o fx fy fz"]:
+        maps = [None if m is None else m.permute(0, 2, 3, 4, 1) for m in (x, skip)]
+        up = self.transp_conv
+        arguments = cast_for_autocast(*maps, up.weight, up.bias, *self.conv_block.weights())
+        return FusedUpBlock.apply(*arguments).permute(0, 4, 1, 2, 3)
 
 
 class FullResolutionEncoder(nn.Module):
     """A residual block on the raw grid: the high-resolution skip of the labelling networks."""
 
-    def __init__(self, in_channels: int, out_channels: int) -> None:
+    def __init__(self, in_channels: int, out_channels: int, *, fused: bool = False) -> None:
         super().__init__()
-        self.layer = ResidualBlock(in_channels, out_channels)
+        self.layer = ResidualBlock(in_channels, out_channels, fused=fused)
 
     def forward(self, x: Float[Tensor, "b i x y z"]) -> Float[Tensor, "b o x y z"]:
         return self.layer(x)
 
 
 class OutBlock(nn.Module):
-    """1x1x1 convolution to the answer."""
+    """1x1x1 convolution to the answer, as a matrix product over channels."""
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
         self.conv = nn.Conv3d(in_channels, out_channels, 1)
 
     def forward(self, x: Float[Tensor, "b i x y z"]) -> Float[Tensor, "b o x y z"]:
-        return self.conv(x)
+        weight = self.conv.weight[:, :, 0, 0, 0]
+        rows = F.linear(x.permute(0, 2, 3, 4, 1), weight, self.conv.bias)
+        return rows.permute(0, 4, 1, 2, 3)
 
 
 class UNetDecoder(nn.Module):
@@ -89,16 +128,17 @@ class UNetDecoder(nn.Module):
     Args:
         embed_dim: width of the finest feature map; the coarsest has 8 times as many channels.
         patch: voxels per token axis of the finest map (factor of the last block).
+        fused: see :class:`ResidualBlock`.
     """
 
-    def __init__(self, embed_dim: int, patch: int) -> None:
+    def __init__(self, embed_dim: int, patch: int, *, fused: bool = False) -> None:
         super().__init__()
         e = embed_dim
         self.out_channels = e // 2
-        self.decoder4 = UpBlock(8 * e, 4 * e, 2, skip_channels=4 * e)
-        self.decoder3 = UpBlock(4 * e, 2 * e, 2, skip_channels=2 * e)
-        self.decoder2 = UpBlock(2 * e, e, 2, skip_channels=e)
-        self.decoder1 = UpBlock(e, self.out_channels, patch)
+        self.decoder4 = UpBlock(8 * e, 4 * e, 2, skip_channels=4 * e, fused=fused)
+        self.decoder3 = UpBlock(4 * e, 2 * e, 2, skip_channels=2 * e, fused=fused)
+        self.decoder2 = UpBlock(2 * e, e, 2, skip_channels=e, fused=fused)
+        self.decoder1 = UpBlock(e, self.out_channels, patch, fused=fused)
 
     def forward(
         self, features: Sequence[Float[Tensor, "b c x y z"]]

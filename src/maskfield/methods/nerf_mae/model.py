@@ -44,7 +44,7 @@ class NerfMAE(nn.Module):
     def __init__(self, config: NerfMAEConfig) -> None:
         super().__init__()
         self.config = config
-        g = config.tokens
+        g, fused = config.tokens, config.implementation == "fast"
         self.encoder = Swin3D(
             embed_dim=config.embed_dim,
             depths=config.depths,
@@ -57,7 +57,7 @@ class NerfMAE(nn.Module):
             relative_bias=config.relative_bias,
             recompute=config.recompute,
         )
-        self.decoder = UNetDecoder(config.embed_dim, config.patch)
+        self.decoder = UNetDecoder(config.embed_dim, config.patch, fused=fused)
         self.out = OutBlock(self.decoder.out_channels, 4)
 
     def forward(

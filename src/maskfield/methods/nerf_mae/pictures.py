@@ -1,0 +1,56 @@
+"""Original, masked and reconstructed grids as one sheet of pictures."""
+
+from __future__ import annotations
+
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from maskfield.core.files import StrPath
+from maskfield.data.radiance_grid import RadianceGrid
+from maskfield.figures.grids import grid_picture, hidden_removed
+from maskfield.figures.pictures import Picture, save_picture, table_of
+from maskfield.methods.nerf_mae.losses import masked_voxels
+
+TITLES = ("original", "what is shown", "hidden part brought back", "all from the network")
+
+
+def save_reconstructions(
+    target: Float[Tensor, "b 4 r r r"],
+    prediction: Float[Tensor, "b 4 r r r"],
+    token_mask: Bool[Tensor, "b g g g"],
+    sizes: Int[Tensor, "b 3"],
+    path: StrPath,
+    *,
+    rows: int = 4,
+) -> None:
+    """One row per grid: original, visible part, blend (prediction where hidden), prediction."""
+    masked = masked_voxels(token_mask, sizes, target.shape[2]).cpu()
+    answer = torch.cat([prediction[:, :3].clamp(0, 1), prediction[:, 3:].sigmoid()], dim=1)
+    sheet = [
+        reconstruction_row(target[i].cpu(), answer[i].cpu(), masked[i], sizes[i].tolist())
+        for i in range(min(rows, len(target)))
+    ]
+    save_picture(table_of(sheet, titles=TITLES), path)
+
+
+def reconstruction_row(
+    target: Float[Tensor, "4 r r r"],
+    answer: Float[Tensor, "4 r r r"],
+    masked: Bool[Tensor, "r r r"],
+    size: list[int],
+) -> list[Picture]:
+    """Four pictures of one grid; ``answer`` holds colour and alpha in [0, 1]."""
+    x, y, z = size
+    target, answer, masked = target[:, :x, :y, :z], answer[:, :x, :y, :z], masked[:x, :y, :z]
+    original = alpha_grid(target)
+    blend = torch.where(masked[None], answer, target)
+    grids = [original, hidden_removed(original, masked), alpha_grid(blend), alpha_grid(answer)]
+    return [grid_picture(grid) for grid in grids]
+
+
+def alpha_grid(rgba: Float[Tensor, "4 x y z"]) -> RadianceGrid:
+    """A network's input or output as a grid in a box of unit voxels (for drawing)."""
+    size = torch.tensor(rgba.shape[1:], dtype=torch.float32)
+    box = torch.stack([torch.zeros(3), size])
+    return RadianceGrid(rgb=rgba[:3], density=rgba[3:], box=box, density_kind="alpha")
