@@ -35,8 +35,7 @@ class GridDataConfig:
         holdout: hold-out stride when there is no split file.
         density: how stored density becomes alpha; "auto" reads the header or looks at the values.
         train_count, validation_count: how many procedural rooms ``synthetic:`` makes.
-        first_seed: seed of the first training room; validation rooms follow the training rooms.
-        cache: folder of the store made from ``path``; None chooses one beside the run.
+        cache: where procedural grids are kept between runs; None: the user's cache folder.
     """
 
     path: str = "synthetic:rooms-v1"
@@ -51,7 +50,6 @@ class GridDataConfig:
     density: DensityRule = "auto"
     train_count: int = 256
     validation_count: int = 16
-    first_seed: int = 1000
     cache: str | None = None
 
     def __post_init__(self) -> None:

@@ -1,0 +1,199 @@
+"""Where training grids come from: procedural rooms, a grid store, grid files, official features.
+
+Every source answers the same question, ``rgba(i)``: colour and alpha as float32 [4, x, y, z].
+Procedural rooms are rasterised once, into a store in the cache, and read from there.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from jaxtyping import Float
+from torch import Tensor
+
+from maskfield.core.errors import ConfigError, DataError
+from maskfield.data.config import DensityRule, GridDataConfig
+from maskfield.data.radiance_grid import RadianceGrid, load_grid
+from maskfield.data.readers import nerf_rpn
+from maskfield.data.store import GridStore, is_store, open_store, write_store
+
+ROOMS_REVISION = 1  # raise when the procedural rooms change, so that cached grids are made again
+_AHEAD = 64  # rooms rasterised at a time; bounds the memory
+
+
+class GridSource(Protocol):
+    """A sequence of grids ready for a network."""
+
+    @property
+    def names(self) -> Sequence[str]: ...
+
+    def __len__(self) -> int: ...
+
+    def rgba(self, index: int) -> Float[Tensor, "4 x y z"]:
+        """Colour in [0, 1] and alpha, float32."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoredGrids:
+    """Some grids of a store."""
+
+    store: GridStore
+    indices: tuple[int, ...]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(self.store.entries[i].name for i in self.indices)
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    def rgba(self, index: int) -> Float[Tensor, "4 x y z"]:
+        return self.store.read_rgba(self.indices[index])
+
+
+@dataclass(frozen=True)
+class GridFiles:
+    """One file per grid: ``.safetensors``, or the official ``.npz`` with a density rule."""
+
+    files: tuple[Path, ...]
+    density: DensityRule = "auto"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(f.stem for f in self.files)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def rgba(self, index: int) -> Float[Tensor, "4 x y z"]:
+        path = self.files[index]
+        if path.suffix == ".npz":
+            return nerf_rpn.read_grid(path, density=self.density).rgba()
+        return load_grid(path).rgba()
+
+
+def open_grids(config: GridDataConfig) -> tuple[GridSource, GridSource]:
+    """Training and validation grids of a data config.
+
+    Raises:
+        ConfigError: an unknown procedural world. DataError: no grids, or damaged files.
+    """
+    if config.synthetic is not None:
+        return _procedural(config)
+    folder = Path(config.path)
+    if is_store(folder):
+        return _from_store(open_store(folder), config)
+    return _from_files(folder, config)
+
+
+def room_store(split: str, count: int, resolution: int, cache: str | None = None) -> GridStore:
+    """Rasterised rooms of one split of ``rooms-v1``, from the cache or made now.
+
+    Args:
+        split: "train", "val" or "test"; splits never share a seed.
+        count: rooms. resolution: voxels along the longest side.
+        cache: folder for the store; None: the user's cache (``XDG_CACHE_HOME``).
+    """
+    folder = Path(cache) if cache else user_cache()
+    folder = folder / f"rooms-v1-r{ROOMS_REVISION}-{split}-{count}x{resolution}"
+    if (folder / "index.json").is_file():
+        return open_store(folder)
+    return write_store(_rooms(split, count, resolution), folder)
+
+
+def user_cache() -> Path:
+    """``$XDG_CACHE_HOME/maskfield``, else ``~/.cache/maskfield``."""
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "maskfield"
+
+
+def _procedural(config: GridDataConfig) -> tuple[GridSource, GridSource]:
+    if config.synthetic != "rooms-v1":
+        raise ConfigError(
+            "unknown procedural world",
+            field="data.path",
+            value=config.path,
+            remedy="use synthetic:rooms-v1",
+        )
+    count = max(int(config.percent_train * config.train_count), 1)
+    whole = room_store("train", config.train_count, config.resolution, config.cache)
+    validation = room_store("val", config.validation_count, config.resolution, config.cache)
+    return StoredGrids(whole, tuple(range(count))), StoredGrids(
+        validation, tuple(range(len(validation)))
+    )
+
+
+def _rooms(split: str, count: int, resolution: int) -> Iterator[tuple[str, RadianceGrid]]:
+    from maskfield.data.synthetic.rasterise import rasterise_room
+    from maskfield.data.synthetic.rooms import make_room
+    from maskfield.data.synthetic.splits import split_seeds
+
+    def one(seed: int) -> tuple[str, RadianceGrid]:
+        return f"room-{seed:07d}", rasterise_room(make_room(seed), resolution).radiance
+
+    seeds = list(split_seeds(split, count))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the rasteriser releases the GIL
+        for first in range(0, len(seeds), _AHEAD):
+            yield from pool.map(one, seeds[first : first + _AHEAD])
+
+
+def _from_store(store: GridStore, config: GridDataConfig) -> tuple[GridSource, GridSource]:
+    train, validation = _split_names(store.names, config, Path(config.path))
+    place = {name: i for i, name in enumerate(store.names)}
+    return (
+        StoredGrids(store, tuple(place[n] for n in train if n in place)),
+        StoredGrids(store, tuple(place[n] for n in validation if n in place)),
+    )
+
+
+def _from_files(folder: Path, config: GridDataConfig) -> tuple[GridSource, GridSource]:
+    files = _grid_files(folder)
+    train, validation = _split_names(tuple(files), config, folder)
+    kept = [tuple(files[n] for n in names if n in files) for names in (train, validation)]
+    if not kept[0]:
+        raise DataError(
+            "no training grids",
+            file=folder,
+            field="split",
+            value=f"{len(train)} names, none has a file",
+            remedy="check that the split file belongs to these grids",
+        )
+    return GridFiles(kept[0], config.density), GridFiles(kept[1], config.density)
+
+
+def _grid_files(folder: Path) -> dict[str, Path]:
+    """Name -> file: ``.safetensors`` here, or ``.npz`` here or in ``features``."""
+    features = folder / "features" if (folder / "features").is_dir() else folder
+    found = sorted(folder.glob("*.safetensors")) or sorted(features.glob("*.npz"))
+    files = {p.stem: p for p in found if not p.stem.endswith("split")}
+    if not files:
+        raise DataError(
+            "no grids here",
+            file=folder,
+            field="data.path",
+            value=str(folder),
+            remedy="give a grid store, a folder of .safetensors grids, or official features/*.npz; "
+            "`maskfield data synth grids` makes a store of procedural rooms",
+        )
+    return files
+
+
+def _split_names(
+    names: Sequence[str], config: GridDataConfig, folder: Path
+) -> tuple[Sequence[str], Sequence[str]]:
+    """By split file when there is one, else every ``holdout``-th grid validates."""
+    split_file = config.split_file or next(iter(sorted(folder.glob("*split.npz"))), None)
+    if split_file is not None:
+        split = nerf_rpn.read_split(split_file)
+        train, validation = split["train"], split["val"]
+    else:
+        validation = names[config.holdout - 1 :: config.holdout]
+        held = set(validation)
+        train = [n for n in names if n not in held]
+    return train[: max(int(config.percent_train * len(train)), 1)], validation
