@@ -8,6 +8,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+_PARALLEL = 1e-12  # a direction component below this runs along the face
+
 
 @dataclass(frozen=True, kw_only=True)
 class Rays:
@@ -44,11 +46,14 @@ class Rays:
         )
 
     def clipped(self, box: Float[Tensor, "2 3"]) -> Rays:
-        """The same rays with near/far cut to an axis-aligned box; a miss gets far = near."""
+        """The same rays cut to an axis-aligned box; a miss keeps its near and gets far = near."""
         enter, leave = intersect_box(self.origins, self.directions, box)
         near = torch.maximum(self.near, enter)
         far = torch.minimum(self.far, leave)
-        return replace(self, near=near, far=torch.maximum(near, far))
+        hit = far > near
+        return replace(
+            self, near=torch.where(hit, near, self.near), far=torch.where(hit, far, self.near)
+        )
 
 
 def intersect_box(
@@ -58,8 +63,8 @@ def intersect_box(
 
     A miss gives leave < enter.
     """
-    tiny = torch.finfo(directions.dtype).tiny
-    safe = torch.where(directions.abs() < tiny, torch.full_like(directions, tiny), directions)
+    # not the smallest float: quotients and their gradients must stay finite
+    safe = torch.where(directions.abs() < _PARALLEL, _PARALLEL, directions)
     a = (box[0] - origins) / safe
     b = (box[1] - origins) / safe
     enter = torch.minimum(a, b).amax(-1)

@@ -57,38 +57,58 @@ def slab_edges(x: np.ndarray, planes: int, threads: int) -> np.ndarray:
     return np.concatenate([[0], np.minimum(inner, planes), [planes]]).astype(np.int64)
 
 
+# float32 constants keep float32 arithmetic in float32 and leave float64 alone
+_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2)
+
+
 @njit(inline="always")
-def _axis(p: float, n: int, zeros: bool) -> tuple[int, float, float]:
-    """Lower voxel, share of the upper one, and d(position) / dp: 0 where the border clamps."""
-    p = p - 0.5
-    slope = 1.0
-    if not zeros:
-        if not p > 0:
-            p, slope = p * 0, 0.0
-        elif p > n - 1:
-            p, slope = p * 0 + (n - 1), 0.0
-    p = min(max(p, p * 0 - 2), p * 0 + n + 1)
-    low = int(np.floor(p))
-    return low, p - low, slope
+def _axis(p: float, n: int, zeros: bool) -> tuple[int, int, float, float, float, float]:
+    """Two voxel indices, their weights (0 outside), and the weights' slopes (0 where clamped)."""
+    p = p - _HALF
+    last = np.float32(n - 1)
+    slope = _ONE
+    if not zeros and (p < _ZERO or p > last):
+        slope = _ZERO
+        p = min(max(p, _ZERO), last)
+    p = min(max(p, -_TWO), last + _TWO)
+    base = np.floor(p)
+    share = p - base
+    low = int(base)
+    has_low = _ONE if 0 <= low < n else _ZERO
+    has_high = _ONE if -1 <= low < n - 1 else _ZERO
+    first, second = min(max(low, 0), n - 1), min(max(low + 1, 0), n - 1)
+    return (
+        first,
+        second,
+        has_low * (_ONE - share),
+        has_high * share,
+        -has_low * slope,
+        has_high * slope,
+    )
 
 
 @njit(parallel=True, cache=True, fastmath={"contract"})
 def _forward(volume: np.ndarray, points: np.ndarray, zeros: bool, out: np.ndarray) -> None:
     nx, ny, nz, channels = volume.shape
     for r in prange(points.shape[0]):
-        x, fx, _ = _axis(points[r, 0], nx, zeros)
-        y, fy, _ = _axis(points[r, 1], ny, zeros)
-        z, fz, _ = _axis(points[r, 2], nz, zeros)
-        for c in range(channels):
-            out[r, c] = 0
-        for i in range(max(x, 0), min(x + 2, nx)):
-            wx = fx if i > x else 1 - fx
-            for j in range(max(y, 0), min(y + 2, ny)):
-                wxy = wx * (fy if j > y else 1 - fy)
-                for k in range(max(z, 0), min(z + 2, nz)):
-                    w = wxy * (fz if k > z else 1 - fz)
-                    for c in range(channels):
-                        out[r, c] += w * volume[i, j, k, c]
+        x0, x1, u0, u1, _, _ = _axis(points[r, 0], nx, zeros)
+        y0, y1, v0, v1, _, _ = _axis(points[r, 1], ny, zeros)
+        z0, z1, w0, w1, _, _ = _axis(points[r, 2], nz, zeros)
+        a, b, c, d = u0 * v0, u0 * v1, u1 * v0, u1 * v1
+        for k in range(channels):
+            low = (
+                a * volume[x0, y0, z0, k]
+                + b * volume[x0, y1, z0, k]
+                + c * volume[x1, y0, z0, k]
+                + d * volume[x1, y1, z0, k]
+            )
+            high = (
+                a * volume[x0, y0, z1, k]
+                + b * volume[x0, y1, z1, k]
+                + c * volume[x1, y0, z1, k]
+                + d * volume[x1, y1, z1, k]
+            )
+            out[r, k] = w0 * low + w1 * high
 
 
 @njit(parallel=True, cache=True, fastmath={"contract"})
@@ -99,19 +119,20 @@ def _scatter(
     for slab in prange(len(slabs) - 1):
         first, end = slabs[slab], slabs[slab + 1]
         for r in range(points.shape[0]):
-            x, fx, _ = _axis(points[r, 0], nx, zeros)
-            if x + 1 < first or x >= end:
+            x0, x1, u0, u1, _, _ = _axis(points[r, 0], nx, zeros)
+            if x1 < first or x0 >= end:
                 continue
-            y, fy, _ = _axis(points[r, 1], ny, zeros)
-            z, fz, _ = _axis(points[r, 2], nz, zeros)
-            for i in range(max(x, first), min(x + 2, end)):
-                wx = fx if i > x else 1 - fx
-                for j in range(max(y, 0), min(y + 2, ny)):
-                    wxy = wx * (fy if j > y else 1 - fy)
-                    for k in range(max(z, 0), min(z + 2, nz)):
-                        w = wxy * (fz if k > z else 1 - fz)
-                        for c in range(channels):
-                            out[i, j, k, c] += w * grad[r, c]
+            y0, y1, v0, v1, _, _ = _axis(points[r, 1], ny, zeros)
+            z0, z1, w0, w1, _, _ = _axis(points[r, 2], nz, zeros)
+            for x, u in ((x0, u0), (x1, u1)):
+                if x < first or x >= end:
+                    continue
+                for k in range(channels):
+                    g = u * grad[r, k]
+                    out[x, y0, z0, k] += v0 * w0 * g
+                    out[x, y0, z1, k] += v0 * w1 * g
+                    out[x, y1, z0, k] += v1 * w0 * g
+                    out[x, y1, z1, k] += v1 * w1 * g
 
 
 @njit(parallel=True, cache=True, fastmath={"contract"})
@@ -120,20 +141,17 @@ def _slope(
 ) -> None:
     nx, ny, nz, channels = volume.shape
     for r in prange(points.shape[0]):
-        x, fx, sx = _axis(points[r, 0], nx, zeros)
-        y, fy, sy = _axis(points[r, 1], ny, zeros)
-        z, fz, sz = _axis(points[r, 2], nz, zeros)
-        gx, gy, gz = 0.0, 0.0, 0.0
-        for i in range(max(x, 0), min(x + 2, nx)):
-            wx, dx = (fx, 1.0) if i > x else (1 - fx, -1.0)
-            for j in range(max(y, 0), min(y + 2, ny)):
-                wy, dy = (fy, 1.0) if j > y else (1 - fy, -1.0)
-                for k in range(max(z, 0), min(z + 2, nz)):
-                    wz, dz = (fz, 1.0) if k > z else (1 - fz, -1.0)
-                    value = 0.0
-                    for c in range(channels):
-                        value += grad[r, c] * volume[i, j, k, c]
-                    gx += dx * wy * wz * value
-                    gy += wx * dy * wz * value
-                    gz += wx * wy * dz * value
-        out[r, 0], out[r, 1], out[r, 2] = gx * sx, gy * sy, gz * sz
+        x0, x1, u0, u1, du0, du1 = _axis(points[r, 0], nx, zeros)
+        y0, y1, v0, v1, dv0, dv1 = _axis(points[r, 1], ny, zeros)
+        z0, z1, w0, w1, dw0, dw1 = _axis(points[r, 2], nz, zeros)
+        gx, gy, gz = u0 * _ZERO, v0 * _ZERO, w0 * _ZERO
+        for x, u, du in ((x0, u0, du0), (x1, u1, du1)):
+            for y, v, dv in ((y0, v0, dv0), (y1, v1, dv1)):
+                for z, w, dw in ((z0, w0, dw0), (z1, w1, dw1)):
+                    value = u * _ZERO
+                    for k in range(channels):
+                        value += grad[r, k] * volume[x, y, z, k]
+                    gx += du * v * w * value
+                    gy += u * dv * w * value
+                    gz += u * v * dw * value
+        out[r, 0], out[r, 1], out[r, 2] = gx, gy, gz

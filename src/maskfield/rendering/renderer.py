@@ -37,7 +37,8 @@ class RenderOutput:
         depth: [ray] distance along the ray, scene units, as ``Compositing.depth`` says.
         opacity: [ray] sum of weights, in [0, 1].
         features, logits: [ray, channel] composited with the same weights, when the field has them.
-        weights, t, delta: [ray, sample] when ``Compositing.keep_weights``; padding has weight 0.
+        weights, t, delta: [ray, sample] when ``Compositing.keep_weights``; weights
+            and t are 0 where a sample was masked.
     """
 
     colour: Float[Tensor, "ray 3"]
@@ -165,7 +166,7 @@ def _pixels(
         features=_composited(weights, output.features, samples.mask),
         logits=_composited(weights, output.logits, samples.mask),
         weights=weights if keep else None,
-        t=samples.t if keep else None,
+        t=torch.where(samples.mask, samples.t, samples.t.new_zeros(())) if keep else None,
         delta=final_delta(samples, compositing, norm) if keep else None,
     )
 

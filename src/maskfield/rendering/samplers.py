@@ -215,7 +215,7 @@ def samples_at(
         points=rays.origins[:, None] + t[..., None] * directions,
         directions=directions,
         t=t,
-        delta=delta.clamp(0, LARGE_INTERVAL),
+        delta=torch.where(hit, delta.clamp(0, LARGE_INTERVAL), torch.zeros_like(delta)),
         mask=hit if mask is None else mask & hit,
     )
 
