@@ -186,7 +186,7 @@ def load_state(folder: StrPath) -> dict[str, Any]:
         return torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
         raise CheckpointError(
-            f"cannot read the training state: {str(error).splitlines()[0]}",
+            f"cannot read the training state: {_first_line(error)}",
             file=path,
             remedy="resume from an earlier checkpoint, or start from its weights with --init",
         ) from error
@@ -242,6 +242,10 @@ def prune(folder: StrPath, keep: int) -> None:
             shutil.rmtree(path, ignore_errors=True)
 
 
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
 @contextmanager
 def _atomic_folder(target: Path) -> Iterator[Path]:
     """Yield a temporary folder beside ``target``; it takes the name when the block succeeds."""
@@ -256,7 +260,7 @@ def _atomic_folder(target: Path) -> Iterator[Path]:
         temporary.replace(target)
     except (OSError, RuntimeError) as error:  # torch reports a full disk as RuntimeError
         raise StorageError(
-            f"cannot write the checkpoint: {str(error).splitlines()[0]}",
+            f"cannot write the checkpoint: {_first_line(error)}",
             file=target,
             remedy="free some space or make the folder writable, then run again with --resume auto",
         ) from error

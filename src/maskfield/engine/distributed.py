@@ -134,20 +134,29 @@ def join_processes(device: str) -> Processes:
 
 
 def own_slice(batch: Any, rank: int, world: int) -> Any:
-    """This process's part of a batch: an equal share of every tensor's (and list's) first axis.
+    """This process's part of a batch: an equal share of the first axis of everything in it.
+
+    Tuples and dicts are fields; so is a list that is the batch itself (what ``DataLoader`` makes of
+    tuples). A list inside them is one entry per sample. Single numbers and texts stay whole.
 
     Raises:
         DataError: the batch cannot be shared equally.
     """
     if world == 1:
         return batch
-    if isinstance(batch, Mapping):
-        return {k: own_slice(v, rank, world) for k, v in batch.items()}
-    if isinstance(batch, tuple):
-        return tuple(own_slice(v, rank, world) for v in batch)
-    if isinstance(batch, list) or (isinstance(batch, Tensor) and batch.ndim > 0):
-        return batch[_share(len(batch), rank, world)]
-    return batch
+    if isinstance(batch, list):
+        return [_part(v, rank, world) for v in batch]
+    return _part(batch, rank, world)
+
+
+def _part(value: Any, rank: int, world: int) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _part(v, rank, world) for k, v in value.items()}
+    if isinstance(value, tuple):
+        return tuple(_part(v, rank, world) for v in value)
+    if isinstance(value, list) or (isinstance(value, Tensor) and value.ndim > 0):
+        return value[_share(len(value), rank, world)]
+    return value
 
 
 def _share(size: int, rank: int, world: int) -> slice:

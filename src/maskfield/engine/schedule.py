@@ -22,7 +22,7 @@ def build_schedule(optimiser: Optimizer, config: ScheduleConfig, steps: int) -> 
 def _one_cycle(optimiser: Optimizer, config: ScheduleConfig, steps: int) -> OneCycleLR:
     warmup = config.warmup
     if warmup * steps == 1:  # PyTorch divides 0 by 0 when the rise is exactly one step long
-        warmup = math.nextafter(warmup, 1.0)
+        warmup *= 1 - 1e-9 if steps == 1 else 1 + 1e-9
     return OneCycleLR(
         optimiser,
         max_lr=[group["lr"] for group in optimiser.param_groups],

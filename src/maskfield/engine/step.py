@@ -69,7 +69,8 @@ def update(session: Session, asked_to_stop: Callable[[], bool]) -> Update:
 
 def _batch(session: Session) -> Any:
     processes = session.processes
-    mine = own_slice(next(session.feed), processes.rank, processes.world)
+    share = getattr(session.task, "share", own_slice)
+    mine = share(next(session.feed), processes.rank, processes.world)
     return to_device(mine, processes.device)
 
 

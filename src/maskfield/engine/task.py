@@ -54,6 +54,8 @@ class Task(Protocol):
       checkpoints and compared when one is loaded.
     - ``initialise(weights, header)``: take over foreign weights for ``--init``; without it the
       checkpoint's method config must be this run's.
+    - ``share(batch, rank, world)``: one process's part of a batch, where
+      ``engine.distributed.own_slice`` does not do.
     - ``figures(directory) -> list[Path]``: pictures, drawn when the run ends.
 
     Optional on the train loader: ``set_epoch(epoch)`` and ``seek(batch)``, see engine.feed.
