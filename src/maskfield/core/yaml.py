@@ -15,7 +15,7 @@ from maskfield.core.files import StrPath
 
 # YAML 1.1 demands a dot and a signed exponent; people write 1e-4.
 _FLOAT = re.compile(
-    r"^[-+]?(\d+\.\d*|\.\d+|\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN)$"
+    r"^[-+]?((\d+\.\d*|\.\d+)([eE][-+]?\d+)?|\d+[eE][-+]?\d+)$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN)$"
 )
 _INT = re.compile(r"^[-+]?(0|[1-9]\d*)$")
 _BOOL = re.compile(r"^(true|True|false|False)$")

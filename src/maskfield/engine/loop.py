@@ -95,7 +95,7 @@ def fit(session: Session, stop: StopSignals, progress: Progress) -> bool:
         step, last = session.step, session.step == engine.steps
         session.meter.add({"loss": result.loss, **result.parts})
         clock.add(result)
-        progress.update(step, {"loss": result.loss})
+        progress.update(step, _shown(session, result))
         if last or step % engine.log_every == 0:
             record(session, result, clock)
         improved = False
@@ -148,8 +148,7 @@ def record(session: Session, result: Update, clock: _Clock) -> None:
     if session.optimiser is not None:
         values |= {"lr": result.lr, "grad_norm": result.grad_norm}
     values |= {"epoch": session.feed.epoch, **clock.take(), "memory_gb": memory_gb()}
-    if session.processes.device.type == "cuda":
-        values["cuda_gb"] = torch.cuda.max_memory_allocated(session.processes.device) / 2**30
+    values |= _cuda_memory(session)
     session.trackers.record("train", session.step, values)
 
 
@@ -206,6 +205,18 @@ class _Clock:
         rates["steps_per_s"] = self._steps / seconds
         self._start, self._steps, self._counts = now, 0, {}
         return rates
+
+
+def _shown(session: Session, result: Update) -> dict[str, float]:
+    """What the progress line says beside speed, time left and the process's memory."""
+    return {"loss": result.loss, **_cuda_memory(session)}
+
+
+def _cuda_memory(session: Session) -> dict[str, float]:
+    device = session.processes.device
+    if device.type != "cuda":
+        return {}
+    return {"cuda_gb": torch.cuda.max_memory_allocated(device) / 2**30}
 
 
 def _due(step: int, every: int) -> bool:
