@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -10,9 +14,10 @@ from golden.registry import golden
 from golden.words import find, number, triple
 from maskfield.data.preparation.ngp_boxes import boxes3d_from_grid
 from maskfield.data.radiance_grid import Activation, RadianceGrid
+from maskfield.data.readers.nerf_rpn import read_boxes
 from maskfield.geometry.grids import voxel_centres
 from maskfield.methods.nerf_mae.augment import Decisions, augment, rotate_and_scale
-from maskfield.methods.nerf_mae.grids import network_grid
+from maskfield.methods.nerf_mae.grids import load_network_grid
 from maskfield.methods.nerf_mae.heatmap import (
     enclosing_aabb,
     gaussian_stamp,
@@ -51,15 +56,25 @@ def _alpha(density: Tensor, activation: Activation) -> Tensor:
 
 @golden("nerf_mae/load_scene")
 def load_scene(case: Case) -> dict[str, Tensor]:
-    raw, eight_bit = case.inputs["raw"], case.inputs["u8"]
-    return {
-        "raw.norm_False": network_grid(raw, "none"),
-        "raw.norm_True": network_grid(raw, "exp"),
-        "raw.scannet": network_grid(raw, "relu"),
-        "u8.norm_False": network_grid(eight_bit, "none"),
-        "u8.norm_True": network_grid(eight_bit, "exp", compat="official"),
-        "boxes": case.inputs["boxes"],
-    }
+    with TemporaryDirectory() as folder:
+        raw = _features(Path(folder, "raw.npz"), case.inputs["raw"])
+        eight_bit = _features(Path(folder, "u8.npz"), case.inputs["u8"])
+        table = Path(folder, "boxes.npy")
+        np.save(table, case.inputs["boxes"].numpy())
+        boxes = read_boxes(table)
+        return {
+            "raw.norm_False": load_network_grid(raw, "alpha"),
+            "raw.norm_True": load_network_grid(raw, "exp"),
+            "raw.scannet": load_network_grid(raw, "relu"),
+            "u8.norm_False": load_network_grid(eight_bit, "alpha"),
+            "u8.norm_True": load_network_grid(eight_bit, "exp", compat="official"),
+            "boxes": torch.cat([boxes.centre, boxes.size, boxes.yaw[:, None]], dim=1),
+        }
+
+
+def _features(path: Path, rgbsigma: Tensor) -> Path:
+    np.savez(path, rgbsigma=rgbsigma.numpy(), resolution=np.array(rgbsigma.shape[:3]))
+    return path
 
 
 @golden("nerf_mae/voxel_centres")
