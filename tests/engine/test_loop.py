@@ -183,7 +183,7 @@ class TestRun:
 
 class TestAccumulation:
     def test_two_half_batches_equal_one_batch(self, make_config, make_task, tmp_path):
-        weights = {}
+        weights, norms = {}, {}
         for name, size, change in (("one", 8, "1"), ("two", 4, "2")):
             config = make_config(f"engine.accumulate={change}", "engine.clip_grad_norm=0.5")
             task = make_task(config)
@@ -191,7 +191,9 @@ class TestAccumulation:
             task.loaders = lambda rows=rows: Loaders(train=rows)
             train(config, task, tmp_path / name)
             weights[name] = weights_of(tmp_path / name)
+            norms[name] = [r.get("grad_norm") for r in RunFolder(tmp_path / name).read_log()]
         torch.testing.assert_close(weights["one"], weights["two"], rtol=1e-5, atol=1e-6)
+        assert norms["two"][:4] == pytest.approx(norms["one"][:4], rel=1e-4)
 
     def test_clipping_bounds_the_update_and_logs_the_norm_before(
         self, make_config, make_task, tmp_path

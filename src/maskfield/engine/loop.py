@@ -61,7 +61,8 @@ def run(
     Args:
         config: the whole run.
         folder: where to write; must not hold another run unless ``resume`` is given.
-        task: what to train; built from ``config.method`` unless given.
+        task: what to train, with the weights it has; built from ``config.method`` (with weights
+            drawn from ``config.seed``) unless given.
         resume: "auto" (this folder's last checkpoint if there is one), or a run or checkpoint
             folder; the run then goes on as if it had never stopped.
         init: file, checkpoint or run folder whose weights to start from.
