@@ -16,10 +16,10 @@ from maskfield.geometry.cameras import Cameras
 
 _MOST = 150  # more frusta hide each other
 _EDGES = [(i, i ^ bit) for i in range(8) for bit in (1, 2, 4) if i < i ^ bit]
-_VIEWS = (
-    ("perspective", 24, -55),
-    ("from above (x right, y up)", 90, -90),
-    ("side (x, z)", 0, -90),
+_VIEWS = (  # title, elevation, azimuth, the axis along which a flat view looks
+    ("perspective", 24, -55, ""),
+    ("from above", 90, -90, "z"),
+    ("from the side", 0, -90, "y"),
 )
 
 
@@ -34,15 +34,18 @@ def draw_frusta(
     figure.subplots_adjust(left=0.01, right=0.99, bottom=0.03, top=0.94, wspace=0.06)
     FigureCanvasAgg(figure)
     groups, low, high = _groups(scene), *_limits(scene)
-    for index, (title, elevation, azimuth) in enumerate(_VIEWS):
+    for index, (title, elevation, azimuth, unseen) in enumerate(_VIEWS):
         axes = figure.add_subplot(1, len(_VIEWS), index + 1, projection="3d")
         _draw(axes, scene, groups)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-        axes.set_box_aspect(high - low, zoom=1.15)
+        axes.set_box_aspect(high - low, zoom=1.2 if unseen else 0.92)
         axes.view_init(elevation, azimuth)
-        if index:
-            axes.set_proj_type("ortho")
         axes.set_title(title, fontsize=9, y=1.0)
+        if unseen:
+            axes.set_proj_type("ortho")
+            axes.set(**{f"{unseen}ticks": [], f"{unseen}label": ""})
+        else:
+            axes.legend(fontsize=7, loc="upper left", frameon=False)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
     return np.asarray(Image.open(stream).convert("RGB")).copy()
@@ -91,7 +94,7 @@ def _draw(axes, scene: Scene, groups: list[tuple[str, list[int], str]]) -> None:
     from mpl_toolkits.mplot3d.art3d import Line3DCollection
 
     low, high = _limits(scene)
-    size = 0.06 * float(np.linalg.norm(high - low))
+    size = 0.045 * float(np.linalg.norm(high - low))
     axes.add_collection3d(Line3DCollection(box_lines(scene.box), colors="#374151", linewidths=1.2))
     for name, indices, colour in groups:
         if indices:
@@ -99,7 +102,6 @@ def _draw(axes, scene: Scene, groups: list[tuple[str, list[int], str]]) -> None:
             axes.add_collection3d(Line3DCollection(lines, colors=colour, linewidths=0.5, alpha=0.7))
             axes.plot([], [], [], color=colour, label=f"{name} ({len(indices)})")
     axes.plot([], [], [], color="#374151", label="box")
-    axes.legend(fontsize=7, loc="upper left", frameon=False)
     axes.tick_params(labelsize=6, pad=-2)
     axes.set_xlabel("x", fontsize=7, labelpad=-8)
     axes.set_ylabel("y", fontsize=7, labelpad=-8)

@@ -12,6 +12,7 @@ from torch import Tensor
 from maskfield.data.radiance_grid import RadianceGrid
 from maskfield.figures.pictures import Picture, beside, resized, to_picture
 from maskfield.geometry.camera_paths import overview
+from maskfield.geometry.cameras import Cameras
 from maskfield.rendering.grid_field import GridField
 from maskfield.rendering.renderer import Compositing, render
 from maskfield.rendering.samplers import StratifiedSampler
@@ -43,14 +44,29 @@ def grid_picture(
     """
     azimuth, elevation = _ANGLES[view]
     box = grid.box.float()
-    camera = overview(box, width, height, azimuth_degrees=azimuth, elevation_degrees=elevation)
-    inner = _cut_box(box, camera.forward_axes[0]) if cutaway else box
-    sampler = StratifiedSampler(count=2 * max(grid.resolution), jitter=False)
-    field = GridField(grid.colour(), density_per_unit(grid), box)
+    angles = {"azimuth_degrees": azimuth, "elevation_degrees": elevation}
+    camera = overview(box, width, height, **angles)
+    if cutaway:
+        inner = _cut_box(box, camera.forward_axes[0])
+        box, camera = inner, overview(inner, width, height, **angles)
+    return to_picture(_rendered(grid, camera, box).reshape(height, width, 3))
+
+
+def _rendered(
+    grid: RadianceGrid, camera: Cameras, box: Float[Tensor, "2 3"]
+) -> Float[Tensor, "ray 3"]:
+    """Colours on white of one camera's rays within ``box``."""
+    rays = camera.image_rays(0).clipped(box)
+    hit = rays.far > rays.near
+    colour = torch.ones(len(rays), 3)
+    if not hit.any():
+        return colour
+    field = GridField(grid.colour(), density_per_unit(grid), grid.box.float())
+    sampler = StratifiedSampler(count=round(1.5 * max(grid.resolution)), jitter=False)
     with torch.no_grad():
-        rays = camera.image_rays(0).clipped(inner)
-        out = render(field, rays, sampler, Compositing(background=(1.0, 1.0, 1.0)))
-    return to_picture(out.colour.reshape(height, width, 3))
+        out = render(field, rays[hit], sampler, Compositing(background=(1.0, 1.0, 1.0)))
+    colour[hit] = out.colour
+    return colour
 
 
 def grid_slices(grid: RadianceGrid, *, size: int = 240) -> Picture:
