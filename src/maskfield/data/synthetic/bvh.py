@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from maskfield.data.synthetic.primitives import BOX, ELLIPSOID, Primitives
+from maskfield.data.synthetic.primitives import Primitives, reaches
 from maskfield.data.synthetic.solids import FAR, Vec, entry
 
 
@@ -22,33 +22,19 @@ class Tree(NamedTuple):
     escape: np.ndarray
 
 
-@njit(cache=True)
 def primitive_bounds(prims: Primitives) -> np.ndarray:
-    """World bounding boxes [p, 2, 3], exact for boxes and ellipsoids, tight for frusta."""
-    count = prims.kind.shape[0]
-    out = np.empty((count, 2, 3))
-    for p in range(count):
-        for a in range(3):
-            x, y, z = (
-                prims.axes[p, a, 0] * prims.half[p, 0],
-                prims.axes[p, a, 1] * prims.half[p, 1],
-                prims.axes[p, a, 2] * prims.half[p, 2],
-            )
-            if prims.kind[p] == BOX:
-                reach = abs(x) + abs(y) + abs(z)
-            elif prims.kind[p] == ELLIPSOID:
-                reach = np.sqrt(x * x + y * y + z * z)
-            else:
-                reach = max(1.0, prims.taper[p]) * np.sqrt(x * x + y * y) + abs(z)
-            out[p, 0, a] = prims.centre[p, a] - reach
-            out[p, 1, a] = prims.centre[p, a] + reach
-    return out
+    """World bounding boxes [p, 2, 3] of primitives."""
+    reach = reaches(prims.kind, prims.axes * prims.half[:, None], prims.taper)
+    return np.stack([prims.centre - reach, prims.centre + reach], axis=1)
 
 
-@njit(cache=True)
 def build_tree(prims: Primitives) -> Tree:
     """Median split of the longest axis of the middles."""
-    boxes = primitive_bounds(prims)
+    return Tree(*_split(primitive_bounds(prims)))
+
+
+@njit(cache=True)
+def _split(boxes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     count = boxes.shape[0]
     middle = 0.5 * (boxes[:, 0] + boxes[:, 1])
     order = np.arange(count)
@@ -77,7 +63,7 @@ def build_tree(prims: Primitives) -> Tree:
             stack[depth + 1, 0], stack[depth + 1, 1] = start, half
             depth += 2
         node += 1
-    return Tree(bounds, leaf, escape)
+    return bounds, leaf, escape
 
 
 @njit(cache=True)

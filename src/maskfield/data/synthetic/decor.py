@@ -62,7 +62,7 @@ def hang_pictures(
     stands: list[Stand],
 ) -> list[Placed]:
     """Up to three pictures at eye height where neither opening nor tall furniture is in the way."""
-    tall = [s.footprint() for s in stands if s.shape.bounds()[1, 2] > 1.05]
+    tall = [s.footprint() for s in stands if s.bounds[1, 2] > 1.05]
     placed, spans = [], [(o.wall, o.middle, o.width) for o in openings]
     for _ in range(int(rng.integers(1, 5))):
         wall, width, high = int(rng.integers(4)), rng.uniform(0.4, 0.95), rng.uniform(0.4, 0.65)

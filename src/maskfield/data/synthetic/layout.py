@@ -44,17 +44,18 @@ TALL = 1.0  # metres; anything higher does not stand before a window
 
 @dataclass(frozen=True)
 class Stand:
-    """One piece on the floor: name, shape, position of its origin, yaw."""
+    """One piece on the floor: name, shape and its bounds [2, 3], position of its origin, yaw."""
 
     name: str
     shape: Shape
+    bounds: np.ndarray
     x: float
     y: float
     yaw: float
 
     def footprint(self) -> np.ndarray:
         """Corners [4, 2] of the oriented bounding rectangle, world frame, counter-clockwise."""
-        (x0, y0, _), (x1, y1, _) = self.shape.bounds()
+        (x0, y0, _), (x1, y1, _) = self.bounds
         local = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
         c, s = math.cos(self.yaw), math.sin(self.yaw)
         return local @ np.array([[c, s], [-s, c]]) + (self.x, self.y)
@@ -100,8 +101,9 @@ class Planner:
 
     def _add(self, name: str, target: int) -> None:
         shape = BUILDERS[name](self.rng)
+        place, bounds = self._free if name in FREE else self._at_wall, shape.bounds()
         for _ in range(_TRIES):
-            stand = self._free(name, shape) if name in FREE else self._at_wall(name, shape)
+            stand = place(name, shape, bounds)
             if self._accept(stand):
                 self._companions(stand, target)
                 return
@@ -110,7 +112,7 @@ class Planner:
         corners = stand.footprint()
         if (np.abs(corners) > np.array(self.half) - 0.5 * GAP).any():
             return False
-        tall = stand.shape.bounds()[1, 2] > TALL and stand.name not in ("lamp", "plant")
+        tall = stand.bounds[1, 2] > TALL and stand.name not in ("lamp", "plant")
         blockers = [*self._prints, *self._doors, *(self._windows if tall else [])]
         if any(overlap(corners, other) for other in blockers):
             return False
@@ -118,11 +120,11 @@ class Planner:
         self._prints.append(corners)
         return True
 
-    def _at_wall(self, name: str, shape: Shape) -> Stand:
+    def _at_wall(self, name: str, shape: Shape, bounds: np.ndarray) -> Stand:
         """Back to a random wall, anywhere along it, sometimes a little turned."""
         wall = int(self.rng.integers(4))
         yaw = (0.0, math.pi / 2, math.pi, -math.pi / 2)[wall]  # front away from -y, +x, +y, -x
-        low, high = shape.bounds()
+        low, high = bounds
         along, away = (
             (self.half[0], self.half[1]) if wall % 2 == 0 else (self.half[1], self.half[0])
         )
@@ -137,19 +139,18 @@ class Planner:
             )
         back = away + low[1] - slack
         x, y = ((slide, -back), (back, slide), (slide, back), (-back, slide))[wall]
-        return Stand(name, shape, x, y, yaw)
+        return Stand(name, shape, bounds, x, y, yaw)
 
-    def _free(self, name: str, shape: Shape) -> Stand:
+    def _free(self, name: str, shape: Shape, bounds: np.ndarray) -> Stand:
         spread = 0.45 if name == "table" else 0.8
         x, y = (float(self.rng.uniform(-1, 1)) * spread * h for h in self.half)
         turned = float(self.rng.normal(0, 0.12)) + math.pi / 2 * int(self.rng.integers(4))
-        return Stand(
-            name, shape, x, y, turned if name == "table" else float(self.rng.uniform(-3.1, 3.1))
-        )
+        yaw = turned if name == "table" else float(self.rng.uniform(-3.1, 3.1))
+        return Stand(name, shape, bounds, x, y, yaw)
 
     def _companions(self, parent: Stand, target: int) -> None:
         """Nightstands beside a bed, a chair at a desk, chairs around a table."""
-        (x0, y0, _), (x1, y1, _) = parent.shape.bounds()
+        (x0, y0, _), (x1, y1, _) = parent.bounds
         if parent.name == "bed":
             places = [(side, "nightstand", 0.0) for side in ("left", "right")]
         elif parent.name == "desk":
@@ -165,7 +166,8 @@ class Planner:
         else:
             return
         shape = BUILDERS[places[0][1]](self.rng)
-        low, high = shape.bounds()
+        bounds = shape.bounds()
+        low, high = bounds
         for side, name, turn in places:
             if len(self.stands) >= target or self.rng.random() < 0.15:
                 continue
@@ -177,13 +179,11 @@ class Planner:
                 "left": (x0 - step, at_head if name == "nightstand" else 0.0),
                 "right": (x1 + step, at_head if name == "nightstand" else 0.0),
             }[side]
-            self._accept(_beside(parent, name, shape, offset, turn))
+            x, y = _beside(parent, offset)
+            self._accept(Stand(name, shape, bounds, x, y, parent.yaw + turn))
 
 
-def _beside(
-    parent: Stand, name: str, shape: Shape, offset: tuple[float, float], turned: float
-) -> Stand:
+def _beside(parent: Stand, offset: tuple[float, float]) -> tuple[float, float]:
+    """World position of a point given in the parent's frame."""
     c, s = math.cos(parent.yaw), math.sin(parent.yaw)
-    x = parent.x + c * offset[0] - s * offset[1]
-    y = parent.y + s * offset[0] + c * offset[1]
-    return Stand(name, shape, x, y, parent.yaw + turned)
+    return parent.x + c * offset[0] - s * offset[1], parent.y + s * offset[0] + c * offset[1]

@@ -36,58 +36,23 @@ class Lights(NamedTuple):
 
 
 @njit(cache=True)
-def shade(
-    prims: Primitives, tree: Tree, lights: Lights, p: int, x: Vec, a: float, b: float, key: int
-) -> Vec:
-    """Light (linear, exposed) leaving point ``x`` on the surface of primitive ``p``.
-
-    (a, b) in [0, 1)^2 is the point of every light that is looked at, turned from light to light
-    by a hash of ``key`` so that neighbouring pixels or voxels do not repeat each other's error.
-    """
+def surface(prims: Primitives, p: int, x: Vec) -> tuple[Vec, Vec]:
+    """Outward normal and albedo (linear) of primitive ``p`` at its surface point ``x``."""
     c = prims.centre[p]
     q = to_object(prims, p, x[0] - c[0], x[1] - c[1], x[2] - c[2])
-    n = normal(prims, p, q)
-    seed = int(prims.instance[p]) * 31 + p
+    height, seed = q[2] / prims.half[p, 2], int(prims.instance[p]) * 31 + p
     albedo = surface_colour(
-        prims.texture[p],
-        prims.colours[p],
-        q[0],
-        q[1],
-        q[2],
-        prims.scale[p],
-        q[2] / prims.half[p, 2],
-        seed,
+        prims.texture[p], prims.colours[p], q[0], q[1], q[2], prims.scale[p], height, seed
     )
-    glow = prims.emission[p]
-    if glow > 0.0:
-        return (albedo[0] * glow, albedo[1] * glow, albedo[2] * glow)
-    start = (x[0] + n[0] * _LIFT, x[1] + n[1] * _LIFT, x[2] + n[2] * _LIFT)
-    r, g, bl = _ambient(lights, x, n)
-    for i in range(lights.centre.shape[0]):
-        strength = _from_light(prims, tree, lights, i, start, n, a, b, key)
-        r += strength * lights.colour[i, 0]
-        g += strength * lights.colour[i, 1]
-        bl += strength * lights.colour[i, 2]
-    e = lights.exposure[0]
-    return (e * r * albedo[0], e * g * albedo[1], e * bl * albedo[2])
+    return normal(prims, p, q), albedo
 
 
 @njit(cache=True)
-def _from_light(
-    prims: Primitives,
-    tree: Tree,
-    lights: Lights,
-    i: int,
-    x: Vec,
-    n: Vec,
-    a: float,
-    b: float,
-    key: int,
-) -> float:
-    """Geometry factor cos cos' / d^2 towards one point of light ``i``, 0 in shadow."""
-    a = a + hash01(key, i, 11, 0)
-    b = b + hash01(key, i, 12, 0)
-    s, t = 2.0 * (a - math.floor(a)) - 1.0, 2.0 * (b - math.floor(b)) - 1.0
+def towards(lights: Lights, i: int, x: Vec, n: Vec, s: float, t: float) -> tuple[float, Vec, float]:
+    """How strongly point (s, t) in [-1, 1]^2 of light ``i`` would light ``x``: cos cos' / d^2.
+
+    Returns that factor (0 where it makes no visible difference), direction and distance.
+    """
     dx = lights.centre[i, 0] + s * lights.u[i, 0] + t * lights.v[i, 0] - x[0]
     dy = lights.centre[i, 1] + s * lights.u[i, 1] + t * lights.v[i, 1] - x[1]
     dz = lights.centre[i, 2] + s * lights.u[i, 2] + t * lights.v[i, 2] - x[2]
@@ -99,12 +64,39 @@ def _from_light(
         cosine *= max(0.0, -(ln[0] * d[0] + ln[1] * d[1] + ln[2] * d[2]))
     strength = cosine / max(distance * distance, 0.35)
     if cosine <= 0.0 or strength * lights.colour[i, 1] * lights.exposure[0] < _DARKEST:
-        return 0.0
-    return 0.0 if blocked(prims, tree, x, d, distance - 2 * _LIFT) else strength
+        strength = 0.0
+    return strength, d, distance
 
 
 @njit(cache=True)
-def _ambient(lights: Lights, x: Vec, n: Vec) -> Vec:
+def shade(
+    prims: Primitives, tree: Tree, lights: Lights, p: int, x: Vec, a: float, b: float, key: int
+) -> Vec:
+    """Light (linear, exposed) leaving point ``x`` on the surface of primitive ``p``.
+
+    (a, b) in [0, 1)^2 is the point of every light that is looked at, shifted from light to light
+    by a hash of ``key`` so that neighbouring pixels do not repeat each other's error.
+    """
+    n, albedo = surface(prims, p, x)
+    glow = prims.emission[p]
+    if glow > 0.0:
+        return (albedo[0] * glow, albedo[1] * glow, albedo[2] * glow)
+    start = (x[0] + n[0] * _LIFT, x[1] + n[1] * _LIFT, x[2] + n[2] * _LIFT)
+    r, g, bl = ambient(lights, x, n)
+    for i in range(lights.centre.shape[0]):
+        s, t = a + hash01(key, i, 11, 0), b + hash01(key, i, 12, 0)
+        s, t = 2.0 * (s - math.floor(s)) - 1.0, 2.0 * (t - math.floor(t)) - 1.0
+        strength, d, distance = towards(lights, i, start, n, s, t)
+        if strength > 0.0 and not blocked(prims, tree, start, d, distance - 2 * _LIFT):
+            r += strength * lights.colour[i, 0]
+            g += strength * lights.colour[i, 1]
+            bl += strength * lights.colour[i, 2]
+    e = lights.exposure[0]
+    return (e * r * albedo[0], e * g * albedo[1], e * bl * albedo[2])
+
+
+@njit(cache=True)
+def ambient(lights: Lights, x: Vec, n: Vec) -> Vec:
     """Light from everywhere, less of it where planes of the room meet."""
     up = 0.5 + 0.5 * n[2]
     crowd = 1.0

@@ -106,7 +106,12 @@ class Shape:
 
     def bounds(self) -> np.ndarray:
         """[2, 3] tight min and max in the shape's own frame."""
-        reach = np.array([_reach(s) for s in self.solids])
+        reach = reaches(
+            np.array([s.kind for s in self.solids]),
+            np.array([s.axes for s in self.solids])
+            * np.array([s.half for s in self.solids])[:, None],
+            np.array([s.taper for s in self.solids]),
+        )
         centre = np.array([s.centre for s in self.solids])
         return np.stack([(centre - reach).min(0), (centre + reach).max(0)])
 
@@ -122,15 +127,17 @@ def turn(yaw: float = 0.0, pitch: float = 0.0) -> np.ndarray:
     return np.array([[c, -s * p, s * q], [s, c * p, -c * q], [0.0, q, p]])
 
 
-def _reach(solid: Solid) -> np.ndarray:
-    """Half extents of the solid's bounding box in its parent's frame (exact)."""
-    scaled = solid.axes * np.array(solid.half)
-    if solid.kind == BOX:
-        return np.abs(scaled).sum(1)
-    if solid.kind == ELLIPSOID:
-        return np.sqrt((scaled**2).sum(1))
-    radius = max(1.0, solid.taper)
-    return radius * np.hypot(scaled[:, 0], scaled[:, 1]) + np.abs(scaled[:, 2])
+def reaches(kind: np.ndarray, scaled: np.ndarray, taper: np.ndarray) -> np.ndarray:
+    """Half extents [p, 3] of bounding boxes in the parent's frame; ``scaled`` [p, 3, 3] = axes * half.
+
+    Exact for boxes and ellipsoids and for upright frusta, an upper bound for leaning ones.
+    """
+    square = scaled**2
+    box, ball = np.abs(scaled).sum(2), np.sqrt(square.sum(2))
+    wide = np.maximum(1.0, taper)[:, None]
+    frustum = wide * np.sqrt(square[:, :, 0] + square[:, :, 1]) + np.abs(scaled[:, :, 2])
+    kind = kind[:, None]
+    return np.where(kind == BOX, box, np.where(kind == ELLIPSOID, ball, frustum))
 
 
 @dataclass(frozen=True)

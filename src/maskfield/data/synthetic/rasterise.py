@@ -13,12 +13,13 @@ import torch
 from numba import njit
 
 from maskfield.data.radiance_grid import NERF_MAE_STEP, DensityKind, RadianceGrid
-from maskfield.data.synthetic.bvh import Tree, primitive_bounds
+from maskfield.data.synthetic.bvh import primitive_bounds
 from maskfield.data.synthetic.classes import CLASS_NAMES
-from maskfield.data.synthetic.lighting import Lights, display, shade
+from maskfield.data.synthetic.lighting import Lights, ambient, display, surface, towards
 from maskfield.data.synthetic.primitives import BOX, Primitives
 from maskfield.data.synthetic.room import Room
-from maskfield.data.synthetic.solids import nearest_point, signed_distance, to_object, to_world
+from maskfield.data.synthetic.shadows import visibility
+from maskfield.data.synthetic.solids import Vec, nearest_point, signed_distance, to_object, to_world
 from maskfield.geometry.boxes import Boxes3D
 from maskfield.geometry.grids import resolution_for_box
 
@@ -62,13 +63,17 @@ def _coverage(
 
 @njit(cache=True, nogil=True)
 def _occupy(
-    prims: Primitives, low: np.ndarray, cell: np.ndarray, shape: tuple[int, int, int]
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Coverage, smallest signed distance and its primitive, per voxel [x, y, z]."""
+    prims: Primitives,
+    bounds: np.ndarray,
+    low: np.ndarray,
+    cell: np.ndarray,
+    shape: tuple[int, int, int],
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Per voxel [x, y, z]: share of matter, of matter that casts shadows, distance and its owner."""
+    dark = np.zeros(shape, np.float32)
     filled, nearest = np.zeros(shape, np.float32), np.full(shape, _EMPTY, np.float32)
     owner = np.full(shape, -1, np.int32)
     v = (cell[0] * cell[1] * cell[2]) ** (1.0 / 3.0)
-    bounds = primitive_bounds(prims)
     start, stop = np.empty(3, np.int64), np.empty(3, np.int64)
     for p in range(prims.kind.shape[0]):
         for a in range(3):
@@ -91,15 +96,17 @@ def _occupy(
                     share = _coverage(prims, p, q[0], q[1], q[2], sd, v)
                     if share > 0.0:
                         filled[i, j, k] = 1.0 - (1.0 - filled[i, j, k]) * (1.0 - share)
+                        if prims.shadow[p]:
+                            dark[i, j, k] = 1.0 - (1.0 - dark[i, j, k]) * (1.0 - share)
                         if sd < nearest[i, j, k]:
                             nearest[i, j, k], owner[i, j, k] = sd, p
-    return filled, nearest, owner
+    return filled, dark, nearest, owner
 
 
 @njit(cache=True, nogil=True)
 def _rasterise(
     prims: Primitives,
-    tree: Tree,
+    bounds: np.ndarray,
     lights: Lights,
     low: np.ndarray,
     cell: np.ndarray,
@@ -107,7 +114,8 @@ def _rasterise(
     shell: float,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """rgb [3, x, y, z] display colour, share of matter [x, y, z], labels, instances."""
-    filled, nearest, owner = _occupy(prims, low, cell, shape)
+    filled, dark, nearest, owner = _occupy(prims, bounds, low, cell, shape)
+    seen = visibility(lights, dark, low, cell)
     rgb = np.zeros((3, shape[0], shape[1], shape[2]), np.float32)
     labels, instances = np.zeros(shape, np.int16), np.zeros(shape, np.int32)
     v = (cell[0] * cell[1] * cell[2]) ** (1.0 / 3.0)
@@ -115,7 +123,7 @@ def _rasterise(
         for j in range(shape[1]):
             for k in range(shape[2]):
                 depth = -nearest[i, j, k] / v
-                filled[i, j, k] *= min(1.0, max(0.0, shell - depth))
+                filled[i, j, k] *= min(1.0, max(0.0, (shell - depth) / (shell - 0.5)))
                 p = owner[i, j, k]
                 if p < 0 or filled[i, j, k] < 0.01:
                     filled[i, j, k] = 0.0
@@ -126,9 +134,7 @@ def _rasterise(
                     low[2] + (k + 0.5) * cell[2],
                 )
                 x = _surface_point(prims, lights, p, x)
-                # one point of each light, from a 2 x 2 pattern over the voxels: soft edges, no noise
-                a, b = 0.25 + 0.5 * ((i + k) & 1), 0.25 + 0.5 * ((j + k) & 1)
-                c = shade(prims, tree, lights, p, x, a, b, -1)
+                c = _shade_voxel(prims, lights, seen, low, cell, p, x)
                 rgb[0, i, j, k], rgb[1, i, j, k] = display(c[0]), display(c[1])
                 rgb[2, i, j, k] = display(c[2])
                 labels[i, j, k], instances[i, j, k] = prims.label[p], prims.instance[p]
@@ -136,9 +142,36 @@ def _rasterise(
 
 
 @njit(cache=True)
-def _surface_point(
-    prims: Primitives, lights: Lights, p: int, x: tuple[float, float, float]
-) -> tuple[float, float, float]:
+def _shade_voxel(
+    prims: Primitives,
+    lights: Lights,
+    seen: np.ndarray,
+    low: np.ndarray,
+    cell: np.ndarray,
+    p: int,
+    x: Vec,
+) -> Vec:
+    """As ``lighting.shade``, but shadows are looked up in the voxels before the surface."""
+    n, albedo = surface(prims, p, x)
+    glow = prims.emission[p]
+    if glow > 0.0:
+        return (albedo[0] * glow, albedo[1] * glow, albedo[2] * glow)
+    a = min(max(int((x[0] - low[0]) / cell[0] + 1.5 * n[0]), 0), seen.shape[1] - 1)
+    b = min(max(int((x[1] - low[1]) / cell[1] + 1.5 * n[1]), 0), seen.shape[2] - 1)
+    c = min(max(int((x[2] - low[2]) / cell[2] + 1.5 * n[2]), 0), seen.shape[3] - 1)
+    red, green, blue = ambient(lights, x, n)
+    for i in range(lights.centre.shape[0]):
+        strength, _, _ = towards(lights, i, x, n, 0.0, 0.0)
+        strength *= seen[i, a, b, c]
+        red += strength * lights.colour[i, 0]
+        green += strength * lights.colour[i, 1]
+        blue += strength * lights.colour[i, 2]
+    e = lights.exposure[0]
+    return (e * red * albedo[0], e * green * albedo[1], e * blue * albedo[2])
+
+
+@njit(cache=True)
+def _surface_point(prims: Primitives, lights: Lights, p: int, x: Vec) -> Vec:
     """Nearest point on primitive p; where walls run on behind each other, moved into the room."""
     c = prims.centre[p]
     q = to_object(prims, p, x[0] - c[0], x[1] - c[1], x[2] - c[2])
@@ -181,7 +214,7 @@ def rasterise_room(
     low, high = room.box.double().numpy()
     cell = (high - low) / np.array(shape)
     rgb, filled, labels, instances = _rasterise(
-        room.prims, room.tree, room.lights, low, cell, shape, float(shell)
+        room.prims, primitive_bounds(room.prims), room.lights, low, cell, shape, float(shell)
     )
     scale = NGP_SPAN / float((high - low).max())
     share = torch.from_numpy(filled)[None]

@@ -34,7 +34,7 @@ from maskfield.data.synthetic.shell import (
 from maskfield.geometry.boxes import Boxes3D
 
 _STREAM = 0x526F6F6D  # keeps a room's random numbers apart from other uses of the same seed
-_MIDDLE_GREY = 0.30  # mean exposed linear light of what a room shows
+_MIDDLE_GREY = 0.36  # mean exposed linear light of what a room shows
 
 
 @dataclass(frozen=True)
