@@ -98,16 +98,14 @@ def _written_density(grid: RadianceGrid, path: Path) -> Float[Tensor, "1 x y z"]
 
 
 def _ngp_frame(grid: RadianceGrid, z_up: bool) -> dict[str, np.ndarray]:
-    scale = 1.0 if grid.ngp_scale is None else grid.ngp_scale
-    offset = np.array(grid.ngp_offset or (0.0, 0.0, 0.0))
-    bounds = grid.box.double().numpy() * scale + offset
+    """Bounds in instant-ngp's frame; without a known scale they stay in the grid's own units."""
+    bounds, known = grid.box.double().numpy(), {}
+    if grid.ngp_scale is not None:
+        offset = np.array(grid.ngp_offset or (0.0, 0.0, 0.0))
+        bounds = bounds * grid.ngp_scale + offset
+        known = {"scale": np.array(grid.ngp_scale), "offset": offset}
     bounds = bounds if z_up else bounds[:, _Y_UP]
-    return {
-        "bbox_min": bounds[0],
-        "bbox_max": bounds[1],
-        "scale": np.array(scale),
-        "offset": offset,
-    }
+    return {"bbox_min": bounds[0], "bbox_max": bounds[1], **known}
 
 
 def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

@@ -9,7 +9,7 @@ in ``world_from_source``, whose source is then the frame before that transform.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -57,7 +57,7 @@ def read(path: StrPath, options: ReadOptions = DEFAULT) -> Scene:
         turn,
         file=str(path),
         holdout=options.holdout,
-        split=_split(head, frames),
+        split=_split(head),
     )
     return _described(scene, head, turn, unbounded)
 
@@ -91,10 +91,10 @@ def _frame(path: Path, head: Mapping[str, Any], entry: Any, index: int) -> Frame
         )
     lens = Lens(head, entry, str(path))
     columns = _MITSUBA if head.get("from_mitsuba") else _OPENGL
-    name = str(entry["file_path"]).replace("\\", "/")
+    name = _posix(entry["file_path"])
     return Frame(
         image=find_image(path.parent / name),
-        name=str(PurePosixPath(name)),
+        name=str(entry["name"]) if EXTRA in head else _posix(name),
         camera_to_world=_matrix(entry["transform_matrix"], path, index) * np.array(columns),
         intrinsics=lens.intrinsics(),
         size=lens.size(),
@@ -171,16 +171,20 @@ def unit_cube(head: Mapping[str, Any]) -> Float[Tensor, "2 3"]:
     return torch.stack([-offset / scale, (1 - offset) / scale])
 
 
-def _split(head: Mapping[str, Any], frames: Sequence[Frame]) -> dict[str, tuple[int, ...]] | None:
+def _split(head: Mapping[str, Any]) -> dict[str, tuple[int, ...]] | None:
     """nerfstudio's ``train_filenames`` etc.; None when the file names no split."""
     if not any(head.get(k) for k in _SPLITS.values()):
         return None
-    index = {f.name: i for i, f in enumerate(frames)}
-    named = {
-        split: [str(PurePosixPath(str(n).replace("\\", "/"))) for n in head.get(key) or ()]
+    index = {_posix(f["file_path"]): i for i, f in enumerate(head["frames"])}
+    return {
+        split: tuple(index[_posix(n)] for n in head[key] if _posix(n) in index)
         for split, key in _SPLITS.items()
+        if key in head
     }
-    return {s: tuple(index[n] for n in names if n in index) for s, names in named.items()}
+
+
+def _posix(name: object) -> str:
+    return str(PurePosixPath(str(name).replace("\\", "/")))
 
 
 def _described(
