@@ -25,7 +25,9 @@ class AlphaWeights(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor, None]:
         (flat,) = ctx.saved_tensors
         grad = grads[0].reshape(flat.shape).contiguous()
         out = torch.empty_like(flat)

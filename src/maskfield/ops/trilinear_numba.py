@@ -32,7 +32,9 @@ class Trilinear(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, *grads: Tensor
+    ) -> tuple[Tensor | None, Tensor | None, None]:
         volume, points = ctx.saved_tensors
         grad = grads[0].contiguous()
         to_volume = to_points = None
@@ -62,7 +64,7 @@ _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.flo
 
 
 @njit(inline="always")
-def _axis(p: float, n: int, zeros: bool) -> tuple[int, int, float, float, float, float]:
+def _axis(p: Any, n: int, zeros: bool) -> tuple[int, int, Any, Any, Any, Any]:
     """Two voxel indices, their weights (0 outside), and the weights' slopes (0 where clamped)."""
     p = p - _HALF
     last = np.float32(n - 1)

@@ -81,7 +81,8 @@ def render(
 ) -> RenderOutput:
     """Render rays. Differentiable with respect to the field and to ray origins and directions.
 
-    The field's own fast path is taken when it offers one for this sampler and compositing;
+    The field's own fast path is taken when it offers one for this sampler and compositing (none
+    for samplers that jitter, since it is called with the rays alone);
     otherwise rays go through in chunks that fit ``memory_mb``. The result does not depend on the
     chunks (random samplers: with a CPU generator, which yields the same numbers in any chunking).
     Under autograd the graph of all chunks is kept, so the budget bounds one chunk's working memory.
