@@ -72,13 +72,17 @@ class Case:
         values[3] *= self.unit(f"{name}.occ", shape) > 0.6
         return torch.from_numpy(values.astype(np.float32))
 
-    def grids(self, names: str = "grid_names", shapes: str = "grid_shapes") -> list[Tensor]:
-        """All grids of the case: stored as ``grid0``, ``grid1``, ... or made by formula."""
-        count = len(self.config[shapes])
-        if "grid0" in self.inputs:
-            return [self.inputs[f"grid{i}"] for i in range(count)]
-        keys = self.config[names]
-        return [self.grid(k, tuple(s)) for k, s in zip(keys, self.config[shapes], strict=True)]
+    def grids(self, stem: str = "grid") -> list[Tensor]:
+        """All grids of a list: stored as ``grid0``, ``grid1``, ... or made by formula.
+
+        Args:
+            stem: "grid" or "target": of ``grid_names``, ``grid_shapes`` and the stored names.
+        """
+        shapes = [tuple(s) for s in self.config[f"{stem}_shapes"]]
+        if f"{stem}0" in self.inputs:
+            return [self.inputs[f"{stem}{i}"] for i in range(len(shapes))]
+        names = self.config[f"{stem}_names"]
+        return [self.grid(n, s) for n, s in zip(names, shapes, strict=True)]
 
 
 def find_cases(root: Path) -> list[Path]:

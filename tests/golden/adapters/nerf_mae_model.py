@@ -1,4 +1,4 @@
-"""nerf_mae: the whole masked autoencoder: forward, losses, training steps, manifests."""
+"""nerf_mae: the whole masked autoencoder: forward, losses, training steps."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from maskfield.engine.config import OptimConfig, ScheduleConfig
 from maskfield.engine.optim import build_optimiser, clip_gradients
 from maskfield.engine.schedule import build_schedule
 from maskfield.masking import blocks_from_draws
-from maskfield.methods.nerf_mae.config import SIZES, NerfMAEConfig
+from maskfield.methods.nerf_mae.config import NerfMAEConfig
 from maskfield.methods.nerf_mae.convert import load_official_weights, to_official
 from maskfield.methods.nerf_mae.layout import pad_to_cube
 from maskfield.methods.nerf_mae.losses import mae_loss
@@ -24,7 +24,6 @@ from maskfield.methods.nerf_mae.metrics import official_metrics
 from maskfield.methods.nerf_mae.model import NerfMAE
 
 CHANNELS_LAST = ("patch_partition", "tokens_masked", "stage")
-MANIFEST_SIZES = ("swin_t", "swin_s", "swin_l")
 
 
 @golden("nerf_mae/mae_forward", channels_last=CHANNELS_LAST)
@@ -176,17 +175,3 @@ def _step_shapes(c: dict[str, Any]) -> list[tuple[int, int, int]]:
     """Grid shapes of a step: a list, or the [4,W,L,H] in the words of ``grid_names``."""
     stated = c.get("grid_shapes") or re.findall(r"\[4,(\d+),(\d+),(\d+)\]", c["grid_names"])
     return [(int(w), int(h), int(d)) for w, h, d in stated]
-
-
-@golden("nerf_mae/state_dict_manifests")
-def manifests(case: Case) -> dict[str, Any]:
-    """The networks the product has; those of later issues are reported as missing."""
-    made = {}
-    for size in MANIFEST_SIZES:
-        with torch.device("meta"):
-            state = to_official(SIZES[size].build().state_dict())
-        made[f"masked_autoencoder.{size}"] = {
-            key: {"shape": list(v.shape), "dtype": str(v.dtype).removeprefix("torch.")}
-            for key, v in state.items()
-        }
-    return {"manifests.json": made}

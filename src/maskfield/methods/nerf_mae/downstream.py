@@ -1,0 +1,180 @@
+"""Networks fine-tuned from the masked autoencoder (spec nerf_mae 3.7-3.10).
+
+Each is built from a :class:`NerfMAEConfig`. With its positional table the network continues a
+pre-trained encoder; without (``scratch``) it is the paper's from-scratch counterpart (quirk Q9).
+Inputs are padded cubes [b, 4, r, r, r]; nothing is masked.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Int
+from torch import Tensor, nn
+
+from maskfield.methods.nerf_mae.config import NerfMAEConfig
+from maskfield.methods.nerf_mae.layout import unpatchify
+from maskfield.methods.nerf_mae.metrics import official_metrics
+from maskfield.metrics.segmentation import cross_entropy
+from maskfield.nn.fpn import FeaturePyramid
+from maskfield.nn.swin3d import Swin3D
+from maskfield.nn.unet3d import FullResolutionEncoder, OutBlock, UpBlock
+
+Cube = Float[Tensor, "b 4 x y z"]
+PLAIN_WIDTHS = (512, 256, 128, 64)
+
+
+def scratch(config: NerfMAEConfig) -> NerfMAEConfig:
+    """The same size trained from scratch: no positional table, no stochastic depth."""
+    return replace(config, positional_table=False, stochastic_depth=0.0)
+
+
+def build_encoder(config: NerfMAEConfig, *, mask_token: bool = False) -> Swin3D:
+    """The autoencoder's encoder; the table exists only in pre-trained variants."""
+    g = config.tokens
+    return Swin3D(
+        embed_dim=config.embed_dim,
+        depths=config.depths,
+        heads=config.heads,
+        window=config.window,
+        patch=(config.patch, config.patch, config.patch),
+        table_grid=(g, g, g) if config.positional_table else None,
+        mask_token=mask_token,
+        drop_rate=config.stochastic_depth,
+        relative_bias=config.relative_bias,
+        recompute=config.recompute,
+    )
+
+
+class DetectorBackbone(nn.Module):
+    """Encoder and feature pyramid; four levels with strides 4, 8, 16, 32.
+
+    From scratch any input size will do; with a table the pre-trained resolution is expected.
+    """
+
+    def __init__(self, config: NerfMAEConfig, out_channels: int = 256) -> None:
+        super().__init__()
+        self.encoder = build_encoder(config)
+        self.fpn_neck = FeaturePyramid(self.encoder.widths, out_channels)
+        self.out_channels = out_channels
+
+    def forward(self, cubes: Cube) -> list[Float[Tensor, "b o _x _y _z"]]:
+        return self.fpn_neck(_maps(self.encoder, cubes))
+
+
+class VoxelDecoder(nn.Module):
+    """The U-Net decoder with a full-resolution skip from the raw grid: half the embedding width."""
+
+    def __init__(self, config: NerfMAEConfig) -> None:
+        super().__init__()
+        e = config.embed_dim
+        self.out_channels = e // 2
+        self.decoder4 = UpBlock(8 * e, 4 * e, 2, skip_channels=4 * e)
+        self.decoder3 = UpBlock(4 * e, 2 * e, 2, skip_channels=2 * e)
+        self.decoder2 = UpBlock(2 * e, e, 2, skip_channels=e)
+        self.encoder1 = FullResolutionEncoder(4, e // 2)
+        self.decoder1 = UpBlock(e, e // 2, config.patch, skip_channels=e // 2)
+
+    def forward(
+        self, maps: list[Float[Tensor, "b _c _x _y _z"]], cubes: Cube
+    ) -> Float[Tensor, "b h x y z"]:
+        f0, f1, f2, f3 = maps
+        coarse = self.decoder2(self.decoder3(self.decoder4(f3, f2), f1), f0)
+        return self.decoder1(coarse, self.encoder1(cubes))
+
+
+class SemanticNetwork(nn.Module):
+    """A class for every voxel; class 0 is void.
+
+    Args:
+        classes: void included.
+        class_weights: of the loss, 0 for void; stored with the weights (quirk Q8).
+    """
+
+    class_weights: Tensor
+
+    def __init__(
+        self,
+        config: NerfMAEConfig,
+        classes: int,
+        class_weights: Float[Tensor, " class"] | None = None,
+    ) -> None:
+        super().__init__()
+        self.encoder = build_encoder(config)
+        self.decoder = VoxelDecoder(config)
+        self.sem_out = OutBlock(self.decoder.out_channels, classes)
+        weights = torch.ones(classes) if class_weights is None else class_weights.float()
+        self.register_buffer("class_weights", weights.clone())
+
+    def forward(self, cubes: Cube) -> Float[Tensor, "b class x y z"]:
+        return self.sem_out(self.decoder(_maps(self.encoder, cubes), cubes))
+
+    def loss(
+        self, logits: Float[Tensor, "b class x y z"], labels: Int[Tensor, "b x y z"]
+    ) -> Float[Tensor, ""]:
+        """Weighted cross-entropy on labelled voxels."""
+        return cross_entropy(logits, labels, self.class_weights)
+
+
+class SuperResolution(nn.Module):
+    """A finer grid by nearest upsampling of the answer: RGB and alpha, side floor(r * scale).
+
+    The 1x1x1 answer is computed before the upsampling: the same numbers, a fraction of the memory.
+    """
+
+    def __init__(self, config: NerfMAEConfig, scale: float) -> None:
+        super().__init__()
+        self.scale = scale
+        self.encoder = build_encoder(config)
+        self.decoder = VoxelDecoder(config)
+        self.voxel_out = OutBlock(self.decoder.out_channels, 4)
+
+    def forward(self, cubes: Cube) -> Float[Tensor, "b 4 fx fy fz"]:
+        answer = self.voxel_out(self.decoder(_maps(self.encoder, cubes), cubes))
+        return F.interpolate(answer, scale_factor=self.scale, mode="nearest")
+
+
+class PlainSuperResolution(nn.Module):
+    """The official script's variant: a decoder without skips that predicts patches.
+
+    The coarsest map is upsampled by 2, 2, 2 and ``scale``; each cell then answers a patch of
+    patch**3 voxels. A pre-trained one keeps the unused mask token of its checkpoint.
+    """
+
+    def __init__(self, config: NerfMAEConfig, scale: float) -> None:
+        super().__init__()
+        self.patch = config.patch
+        self.encoder = build_encoder(config, mask_token=config.positional_table)
+        layers: list[nn.Module] = []
+        width = self.encoder.widths[-1]
+        for out, factor in zip(PLAIN_WIDTHS, (2.0, 2.0, 2.0, scale), strict=True):
+            layers += [nn.Conv3d(width, out, 3, padding=1), nn.InstanceNorm3d(out)]
+            layers += [nn.LeakyReLU(0.2), nn.Upsample(scale_factor=factor)]
+            width = out
+        layers.append(nn.Conv3d(width, 4 * config.patch**3, 3, padding=1))
+        self.super_resolution_decoder = nn.Sequential(*layers)
+
+    def patches(self, cubes: Cube) -> Float[Tensor, "b px py pz n"]:
+        """Official layout: per cell, patch**3 voxels (x slowest) of 4 channels (last)."""
+        coarse = _maps(self.encoder, cubes)[-1]
+        return self.super_resolution_decoder(coarse).permute(0, 2, 3, 4, 1)
+
+    def forward(self, cubes: Cube) -> Float[Tensor, "b 4 fx fy fz"]:
+        return self.voxels(self.patches(cubes))
+
+    def voxels(self, patches: Float[Tensor, "b px py pz n"]) -> Float[Tensor, "b 4 fx fy fz"]:
+        """Patches regrouped to a grid."""
+        return unpatchify(patches.unflatten(-1, (self.patch**3, 4)), self.patch)
+
+
+def super_resolution_loss(
+    prediction: Float[Tensor, "b 4 x y z"], target: Float[Tensor, "b 4 x y z"]
+) -> Float[Tensor, ""]:
+    """Sum over occupied voxels of |rgb^ - rgb|^2, over their number: 3 times the MSE (spec 5.2)."""
+    return 3 * official_metrics(prediction, target)["mse"]
+
+
+def _maps(encoder: Swin3D, cubes: Cube) -> list[Float[Tensor, "b c _x _y _z"]]:
+    return [f.permute(0, 4, 1, 2, 3) for f in encoder(cubes)]
