@@ -101,7 +101,7 @@ def test_centres_outside_and_small_boxes_are_dropped() -> None:
         extents=torch.tensor([[1.0, 1, 1], [1, 1, 1], [1, 1, 1e-3]], dtype=F64),
     )
     assert len(grid_obb_from_nerf(boxes, frame())) == 2
-    assert len(grid_obb_from_nerf(boxes, frame(), min_size=2)) == 1
+    assert len(grid_obb_from_nerf(boxes, frame(), min_size=2.0)) == 1
     assert len(grid_obb_from_nerf(boxes, frame(), drop_outside=False)) == 3
     aabb = grid_aabb_from_nerf(boxes, frame())
     assert len(aabb) == 1
@@ -122,7 +122,7 @@ def test_aabb_encloses_the_corners_inside_the_grid(generator: torch.Generator) -
     aabb = grid_aabb_from_nerf(boxes, stored)
     assert (aabb[:, :3] >= 0).all()
     assert (aabb[:, 3:] <= torch.tensor(stored.resolution)).all()
-    assert len(grid_aabb_from_nerf(boxes, stored, min_size=1000)) == 0
+    assert len(grid_aabb_from_nerf(boxes, stored, min_size=1000.0)) == 0
 
 
 def test_labels_are_filtered_by_class_and_by_hand() -> None:

@@ -60,4 +60,4 @@ def test_boxes_are_scaled_and_filtered() -> None:
     both = rows.repeat(3, 1)
     both[2, 4] = 7.9
     assert kept_boxes(both, ["chair", "wall", "chair"], {"wall"}) == [0]
-    assert kept_boxes(both, ["chair", "wall", "chair"], (), min_side=5) == [0, 1, 2]
+    assert kept_boxes(both, ["chair", "wall", "chair"], (), min_side=5.0) == [0, 1, 2]

@@ -100,7 +100,7 @@ def _semantics(case: Case, *, pretrained: bool) -> dict[str, Any]:
         case, SemanticNetwork(config, classes), **{"criterion.weight": weights.float()}
     )
     cubes, _ = pad_to_cube(case.grids(), config.resolution)
-    stored = [case.inputs[f"labels{i}"] for i in range(len(cubes))]
+    stored = [case.inputs[f"labels{i}"].float() for i in range(len(cubes))]
     labels = pad_to_cube(stored, config.resolution)[0][:, 0].long()
     logits = network(cubes)
     loss, soft = network.loss(logits, labels), soft_iou(logits, labels).mean()

@@ -118,7 +118,7 @@ def test_decisions_are_reproducible_and_in_range() -> None:
     assert a == b
     assert abs(a.angle) <= MAX_ANGLE
     assert 0.9 <= a.scale <= 1.1
-    never = decide(generators[0], Probabilities(rotate=0, flip=0), oriented_boxes=False)
+    never = decide(generators[0], Probabilities(rotate=0.0, flip=0.0), oriented_boxes=False)
     assert never == Decisions()
 
 

@@ -63,5 +63,5 @@ def test_world_and_grid_use_one_factor(generator: torch.Generator) -> None:
     there = grid_from_world_isotropic(points, room, (40, 50, 30))
     torch.testing.assert_close(there, (points - room[0]) * 10)
     torch.testing.assert_close(world_from_grid_isotropic(there, room, (40, 50, 30)), points)
-    half = grid_from_world_isotropic(points, room, (40, 50, 30), downsample=2)
+    half = grid_from_world_isotropic(points, room, (40, 50, 30), downsample=2.0)
     torch.testing.assert_close(half, there / 2)

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-Grid = Float[Tensor, "c x y z"]
+Grid = Float[Tensor, "c _x _y _z"]  # a turned grid has other sides
 Rows = Float[Tensor, "n columns"]
 MAX_ANGLE = math.pi / 18
 MAX_STRETCH = 0.1
