@@ -102,8 +102,11 @@ def load_into(model: torch.nn.Module, weights: Mapping[str, Tensor], path: StrPa
     Raises:
         CheckpointError: a name is missing or too many, or a shape differs; names both shapes.
     """
-    own = model.state_dict()
     shapes = {k: list(v.shape) for k, v in weights.items()}
+    adapt = getattr(model, "adapt_to", None)
+    if adapt is not None:  # a model that grows while it trains (coarse to fine)
+        adapt(shapes)
+    own = model.state_dict()
     refuse_difference(diff(shapes, {k: list(v.shape) for k, v in own.items()}), path)
     model.load_state_dict(dict(weights))
 

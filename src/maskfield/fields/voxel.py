@@ -199,6 +199,13 @@ class VoxelField(nn.Module):
         other.colour.copy_(trilinear(self.colour, points).reshape(other.colour.shape))
         return other
 
+    def adopt(self, other: VoxelField) -> None:
+        """Become ``other``, in place: whoever holds this field holds the new one."""
+        self.density, self.colour = other.density, other.colour
+        for name in ("field_from_world", "background", "occupancy"):
+            setattr(self, name, getattr(other, name))
+        self.settings = other.settings
+
     @torch.no_grad()
     def update_occupancy(self, alpha: float) -> float:
         """Mark the cells whose densest voxel gives one step an opacity above ``alpha``.

@@ -1,0 +1,120 @@
+"""One fitting step of a voxel field: the fused numba pass, and its torch twin (the CUDA path).
+
+Both minimise, summed over rays, |gain * colour - target|^2 / 3 + distortion, add the gradient of a
+Huber total variation on the voxels touched, and take one RMSprop step there. ``second`` [voxel, 2]
+holds the second moments (density, colour).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from maskfield.fields.gradients import CompactGradient
+from maskfield.fields.photos import PixelBatch
+from maskfield.fields.threads import Workers
+from maskfield.fields.voxel import VoxelField
+from maskfield.fields.voxel_fused import packed_lines, packed_settings, packed_volume
+from maskfield.fields.voxel_kernels import fit_rays
+from maskfield.fields.voxel_update import smooth, update
+from maskfield.geometry.sh import sh_basis
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepRates:
+    """Strengths of one step; see ``VoxelFitConfig``."""
+
+    lr_density: float
+    lr_colour: float
+    beta: float
+    tv_density: float
+    tv_colour: float
+    distortion: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepReport:
+    """Sums over the rays of a step, and the gradient of the gains [image, 3]."""
+
+    squared_error: float
+    distortion: float
+    samples: int
+    rays: int
+    gain_gradient: np.ndarray
+
+
+class FusedStep:
+    """The numba pass; deterministic at a fixed thread count."""
+
+    def __init__(self, field: VoxelField, threads: int) -> None:
+        self.workers = Workers(threads)
+        kind = field.density.detach().numpy().dtype.type
+        self.gradient = CompactGradient(
+            self.workers, field.density.numel(), field.colour.shape[-1], kind
+        )
+
+    def __call__(
+        self,
+        field: VoxelField,
+        second: Tensor,
+        batch: PixelBatch,
+        offset: np.ndarray,
+        gains: np.ndarray,
+        rates: StepRates,
+    ) -> StepReport:
+        report = self._gradients(field, batch, offset, gains, rates.distortion)
+        density, colour, shape, _ = packed_volume(field)
+        kind = density.dtype.type
+        self.gradient.merge()
+        if rates.tv_density > 0 or rates.tv_colour > 0:
+            strengths = kind(rates.tv_density), kind(rates.tv_colour)
+            self.gradient.each(
+                lambda touched, rows, a, b: smooth(
+                    density, colour, shape, touched, rows, a, b, *strengths
+                )
+            )
+        steps = kind(rates.lr_density), kind(rates.lr_colour), kind(rates.beta)
+        moments = second.numpy()
+        self.gradient.each(
+            lambda touched, rows, a, b: update(
+                density, colour, moments, touched, rows, a, b, *steps
+            )
+        )
+        self.gradient.clear()
+        return report
+
+    def _gradients(
+        self,
+        field: VoxelField,
+        batch: PixelBatch,
+        offset: np.ndarray,
+        gains: np.ndarray,
+        distortion: float,
+    ) -> StepReport:
+        kind = field.density.dtype
+        rays, spans = packed_lines(field, batch.rays, torch.from_numpy(offset))
+        basis = sh_basis(batch.rays.directions.to(kind), field.settings.degree).numpy()
+        number = basis.dtype
+        given = np.zeros((len(rays), 0, 2), number)
+        lines = (rays, basis, spans, given, batch.background.astype(number, copy=False))
+        volume, settings = packed_volume(field), packed_settings(field, distortion)
+        target, limit = batch.target.astype(number, copy=False), field.settings.max_samples
+        count = self.workers.count
+        reports, to_gains = np.zeros((count, 4)), np.zeros((count, *gains.shape), number)
+
+        def block(k: int, a: int, b: int, table, used: int) -> tuple[int, int]:
+            photo = (target, gains.astype(number, copy=False), batch.image, to_gains[k])
+            return fit_rays(volume, settings, lines, a, b, limit, photo, table, used, reports[k])
+
+        self.gradient.accumulate(len(rays), block)
+        total = reports.sum(0)
+        return StepReport(
+            squared_error=float(total[0]),
+            distortion=float(total[1]),
+            samples=int(total[2]),
+            rays=int(total[3]),
+            gain_gradient=to_gains.sum(0),
+        )
