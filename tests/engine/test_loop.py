@@ -312,6 +312,21 @@ class TestInit:
             train(wide, make_task(wide), tmp_path / "b", init=tmp_path / "a")
         assert not (tmp_path / "b" / "log.jsonl").exists()
 
+    def test_a_field_that_shapes_no_tensor_still_counts(self, make_config, make_task, tmp_path):
+        config = make_config("engine.steps=1")
+        train(config, make_task(config), tmp_path / "a")
+        steep = make_config("method.slope=3")
+        with pytest.raises(
+            CheckpointError, match=r"method\.slope\n.*checkpoint: 0\.1, this run: 3"
+        ):
+            train(steep, make_task(steep), tmp_path / "b", init=tmp_path / "a")
+
+    def test_fields_of_training_alone_may_differ(self, make_config, make_task, tmp_path):
+        config = make_config("engine.steps=1")
+        train(config, make_task(config), tmp_path / "a")
+        other = make_config("engine.steps=1", "method.loss_weight=2")
+        assert train(other, make_task(other), tmp_path / "b", init=tmp_path / "a").step == 1
+
     def test_a_task_may_take_foreign_weights_its_own_way(self, make_config, make_task, tmp_path):
         config = make_config("engine.steps=1")
         train(config, make_task(config), tmp_path / "a")

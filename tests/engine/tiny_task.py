@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import sys
 from collections.abc import Callable, Iterable
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -20,10 +20,14 @@ from maskfield.engine.task import Loaders, StepOutput
 
 @config
 class TinyConfig:
-    """Width of the hidden layer, and whether the step draws random numbers of every kind."""
+    """``noisy``: the step draws random numbers of every kind, and the net has buffers."""
+
+    training_only: ClassVar[frozenset[str]] = frozenset({"loss_weight"})
 
     width: int = 8
     noisy: bool = False
+    slope: float = 0.1
+    loss_weight: float = 1.0
 
 
 class TinyTask:
@@ -40,7 +44,7 @@ class TinyTask:
             nn.Linear(3, self.config.width),
             nn.BatchNorm1d(self.config.width) if self.config.noisy else nn.Identity(),
             nn.Dropout(dropout),
-            nn.Tanh(),
+            nn.LeakyReLU(self.config.slope),
             nn.Linear(self.config.width, 1),
         )
         for parameter in self.model.parameters():
@@ -61,7 +65,7 @@ class TinyTask:
         if self.config.noisy:
             shift = random.random() + np.random.rand()  # noqa: NPY002 - third-party code does this
             x = x + 0.01 * shift + 0.01 * torch.randn(x.shape, generator=generator)
-        loss = ((self.model(x) - y) ** 2).mean()
+        loss = self.config.loss_weight * ((self.model(x) - y) ** 2).mean()
         return StepOutput(loss=loss, parts={"mse": loss.detach()}, counts={"rows": len(x)})
 
     def validate(self, loader: Iterable[tuple[Tensor, Tensor]]) -> dict[str, float]:

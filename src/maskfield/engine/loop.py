@@ -122,8 +122,9 @@ def validate(session: Session, progress: Progress | None = None) -> bool:
         session.metrics = session.task.validate(batches)
     session.validated_at = session.step
     session.trackers.record("validate", session.step, session.metrics)
-    if progress is not None:
-        progress.update(session.step, {f"val_{k}": v for k, v in session.metrics.items()})
+    name = session.config.engine.best_metric
+    if progress is not None and name in session.metrics:
+        progress.update(session.step, {f"val_{name}": session.metrics[name]})
     return _improved(session)
 
 

@@ -27,6 +27,8 @@ from maskfield.engine.trackers import Trackers
 FREE_ON_RESUME = frozenset(
     {
         "name",
+        "data.cache",
+        "data.workers",
         "engine.log_every",
         "engine.validate_every",
         "engine.checkpoint_every",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,10 @@ def build_task(config: RunConfig) -> Task:
 def initialise(task: Task, config: RunConfig, path: StrPath) -> None:
     """Start from the weights in a file, checkpoint or run folder.
 
+    The method's config must be the checkpoint's, but for the fields its class names in
+    ``training_only`` (a set of names: masks, losses, whatever the network's function does not
+    depend on). A task with its own ``initialise(weights, header)`` decides alone.
+
     Raises:
         CheckpointError: of another method, size or data convention.
     """
@@ -96,13 +101,21 @@ def initialise(task: Task, config: RunConfig, path: StrPath) -> None:
     if own is not None:
         own(weights, header)
         return
-    stored = {k: header.get("config", {}).get(k) for k in ("method",)}
-    found = diff(stored, {"method": to_dict(config)["method"]})
-    found |= diff(
-        {"conventions": header.get("conventions", {})}, {"conventions": conventions_of(task)}
-    )
-    checkpoint.refuse_difference(found, path)
+    checkpoint.refuse_difference(_method_differences(header, task, config), path)
     checkpoint.load_into(task.model, weights, path)
+
+
+def _method_differences(
+    header: Mapping[str, Any], task: Task, config: RunConfig
+) -> dict[str, tuple[Any, Any]]:
+    """Where a checkpoint's method and data conventions differ from this run's."""
+    stored = {
+        "method": header.get("config", {}).get("method"),
+        "conventions": header.get("conventions", {}),
+    }
+    wanted = {"method": to_dict(config)["method"], "conventions": conventions_of(task)}
+    free = {f"method.{name}" for name in getattr(type(config.method), "training_only", ())}
+    return {k: v for k, v in diff(stored, wanted).items() if k not in free}
 
 
 def _assemble(config: RunConfig, folder: RunFolder, task: Task, processes: Processes) -> Session:

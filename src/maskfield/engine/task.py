@@ -53,7 +53,8 @@ class Task(Protocol):
     - ``conventions() -> dict``: data conventions (axes, density rule, resolution ...) stored in
       checkpoints and compared when one is loaded.
     - ``initialise(weights, header)``: take over foreign weights for ``--init``; without it the
-      checkpoint's method config must be this run's.
+      checkpoint's method config must be this run's, but for the fields that the config class
+      names in ``training_only``.
     - ``share(batch, rank, world)``: one process's part of a batch, where
       ``engine.distributed.own_slice`` does not do.
     - ``figures(directory) -> list[Path]``: pictures, drawn when the run ends.
