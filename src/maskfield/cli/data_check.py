@@ -26,5 +26,5 @@ def data_check(
     from maskfield import api
 
     report = api.data_check(scene, out=out, format=format)
-    print(report.to_text())
-    return 0 if report.ok else 1
+    print("\n".join(report.lines()))
+    return 0 if report.good else 1

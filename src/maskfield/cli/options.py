@@ -53,11 +53,13 @@ def finish_run(result: RunResult) -> int:
     if result.interrupted:
         print(
             f"interrupted at step {result.step}; the state is saved in "
-            f"{result.folder.checkpoints}\ngo on with the same command and --resume auto",
+            f"{result.folder / 'checkpoints'}\ngo on with the same command and --resume auto",
             file=sys.stderr,
         )
         return EXIT_INTERRUPTED
-    print(f"run: {result.folder.path}")
+    print(f"run: {result.folder}")
     for name, value in result.metrics.items():
         print(f"  {name}: {value:.4g}")
+    if (result.folder / "report.html").is_file():
+        print(f"report: {result.folder / 'report.html'}")
     return 0

@@ -24,6 +24,8 @@ _ANGLES: dict[View, tuple[float, float]] = {  # azimuth, elevation in degrees
     "top": (-90.0, 89.9),
     "side": (-90.0, 8.0),
 }
+_ON_WHITE = Compositing(background=(1.0, 1.0, 1.0))
+_CHUNK_MB = 24  # what the caches hold; large chunks are twice as slow
 _OPAQUE = 1 - 1e-4  # alpha above this would be an infinite density
 _EMPTY_RAW = -1e4  # any activation but "none" makes nothing of it
 
@@ -64,7 +66,7 @@ def _rendered(
     field = GridField(grid.colour(), density_per_unit(grid), grid.box.float())
     sampler = StratifiedSampler(count=round(1.5 * max(grid.resolution)), jitter=False)
     with torch.no_grad():
-        out = render(field, rays[hit], sampler, Compositing(background=(1.0, 1.0, 1.0)))
+        out = render(field, rays[hit], sampler, _ON_WHITE, memory_mb=_CHUNK_MB)
     colour[hit] = out.colour
     return colour
 

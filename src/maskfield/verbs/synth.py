@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from maskfield.data.radiance_grid import RadianceGrid
 
 
 def synth_scene(folder: Path, *, seed: int, views: int, width: int, height: int) -> Path:
@@ -14,8 +19,18 @@ def synth_scene(folder: Path, *, seed: int, views: int, width: int, height: int)
 
 
 def synth_grids(folder: Path, *, seed: int, count: int, resolution: int) -> Path:
-    """Rasterise ``count`` rooms into a store of grids."""
-    from maskfield.data.synthetic.rooms import write_room_grids
+    """Rasterise ``count`` rooms, from room ``seed`` on, into a store of grids."""
+    from maskfield.data.store import write_store
 
-    write_room_grids(folder, count, seed, resolution)
+    write_store(_rooms(seed, count, resolution), folder)
     return folder
+
+
+def _rooms(seed: int, count: int, resolution: int) -> Iterator[tuple[str, RadianceGrid]]:
+    from maskfield.core.log import Progress
+    from maskfield.data.synthetic.rooms import make_room, rasterise_room
+
+    with Progress(count, "rooms") as progress:
+        for index, number in enumerate(range(seed, seed + count)):
+            yield f"room-{number:07d}", rasterise_room(make_room(number), resolution).radiance
+            progress.update(index + 1)
