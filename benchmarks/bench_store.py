@@ -10,26 +10,18 @@ the files are in the page cache. "fresh" hands out a new tensor each time, "buff
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import platform
-import statistics
-import subprocess
 import tempfile
-import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import torch
+from _common import environment_line, medians, save_result, time_alternating
 from scipy.ndimage import gaussian_filter
 
 from maskfield.data.radiance_grid import RadianceGrid
 from maskfield.data.store import write_store
 from maskfield.data.writers import write_nerf_rpn_npz
-
-RESULTS = Path(__file__).parent / "results"
 
 
 def make_grid(resolution: tuple[int, int, int]) -> RadianceGrid:
@@ -54,20 +46,10 @@ def read_npz(path: Path) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(array.transpose(3, 0, 1, 2)))
 
 
-def alternating_medians(jobs: dict[str, Callable[[], object]], runs: int) -> dict[str, float]:
-    """Median milliseconds of every job, after one warm-up, jobs taking turns."""
-    times: dict[str, list[float]] = {name: [] for name in jobs}
-    for run in range(runs + 1):
-        for name, job in jobs.items():
-            start = time.perf_counter()
-            job()
-            if run:
-                times[name].append(1e3 * (time.perf_counter() - start))
-    return {name: statistics.median(values) for name, values in times.items()}
-
-
-def measure(resolution: tuple[int, int, int], runs: int) -> dict[str, object]:
-    """All formats on one grid."""
+def measure(
+    resolution: tuple[int, int, int], runs: int
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Median seconds and megabytes of all formats on one grid."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         grid = make_grid(resolution)
@@ -91,26 +73,8 @@ def measure(resolution: tuple[int, int, int], runs: int) -> dict[str, object]:
             "store uint8": sum(f.stat().st_size for f in (folder / "u8").iterdir()),
             "store fp16": sum(f.stat().st_size for f in (folder / "f16").iterdir()),
         }
-        milliseconds = alternating_medians(jobs, runs)
-    return {"milliseconds": milliseconds, "megabytes": {k: v / 1e6 for k, v in sizes.items()}}
-
-
-def environment() -> dict[str, object]:
-    """Date, hardware, commit."""
-    commit = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        text=True,
-        check=False,
-        cwd=Path(__file__).parent,
-    )
-    return {
-        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-        "torch": torch.__version__,
-        "commit": commit.stdout.strip() or "unknown",
-    }
+        seconds = medians(time_alternating(jobs, runs))
+    return seconds, {k: v / 1e6 for k, v in sizes.items()}
 
 
 def main() -> None:
@@ -119,15 +83,15 @@ def main() -> None:
     parser.add_argument("--resolution", type=int, nargs=3, default=(160, 160, 96))
     parser.add_argument("--runs", type=int, default=9)
     options = parser.parse_args()
-    resolution = tuple(options.resolution)
-    record = {**environment(), "resolution": resolution, **measure(resolution, options.runs)}
-    times: dict[str, float] = record["milliseconds"]  # type: ignore[assignment]
-    print(json.dumps({k: record[k] for k in ("date", "machine", "cores", "commit")}))
-    for name, value in times.items():
-        ratio = times["npz compressed"] / value
-        print(f"{name:22s} {value:8.2f} ms   {ratio:6.1f} x npz compressed")
-    RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "store.json").write_text(json.dumps(record, indent=1) + "\n")
+    x, y, z = options.resolution
+    seconds, megabytes = measure((x, y, z), options.runs)
+    print(environment_line())
+    for name, value in seconds.items():
+        ratio = seconds["npz compressed"] / value
+        print(f"{name:22s} {1e3 * value:8.2f} ms   {ratio:6.1f} x npz compressed")
+    save_result(
+        "store", {"resolution": [x, y, z], "median_seconds": seconds, "megabytes": megabytes}
+    )
 
 
 if __name__ == "__main__":

@@ -142,7 +142,7 @@ def edit() -> Callable[[Path, Callable[[dict], None]], Path]:
 
 
 @pytest.fixture
-def llff(ring: Scene, tmp_path: Path) -> Path:
+def llff_folder(ring: Scene, tmp_path: Path) -> Path:
     """The ring in the LLFF layout, declared at twice the size; returns the folder."""
     save_images(ring, tmp_path / "images_2")
     pose = ring.cameras.camera_to_world.double().numpy()
@@ -155,7 +155,7 @@ def llff(ring: Scene, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def rgbd(ring: Scene, tmp_path: Path) -> Path:
+def rgbd_folder(ring: Scene, tmp_path: Path) -> Path:
     """The ring in the 7-Scenes layout; returns the folder."""
     np.savetxt(
         tmp_path / "camera-intrinsics.txt",

@@ -94,11 +94,6 @@ def test_llff(llff_folder: Path, ring: Scene) -> None:
     assert scene.split["test"] == (0, 8)
 
 
-@pytest.fixture
-def llff_folder(llff: Path) -> Path:
-    return llff
-
-
 def test_llff_masks_and_image_choice(llff_folder: Path, ring: Scene) -> None:
     (llff_folder / "masks").mkdir()
     mask = np.zeros((48, 64), np.uint8)
@@ -228,11 +223,6 @@ def test_rgbd(rgbd_folder: Path, ring: Scene) -> None:
     difference = np.abs(scene.depths - ring.depths)[:, 1:]  # type: ignore[operator]
     assert difference.max() <= 0.000501
     assert float(scene.box[0, 2]) < -0.75  # the floor lies inside
-
-
-@pytest.fixture
-def rgbd_folder(rgbd: Path) -> Path:
-    return rgbd
 
 
 def test_rgbd_depth_survives_a_round_trip_through_space(rgbd_folder: Path) -> None:

@@ -10,7 +10,6 @@ import torch
 
 from maskfield.core.errors import SceneError
 from maskfield.data.check import check_scene
-from maskfield.data.readers.capture import box_hits
 from maskfield.data.readers.colmap_model import read_model
 from maskfield.data.readers.detect import read_any
 from maskfield.data.readers.rgbd import backproject
@@ -18,6 +17,7 @@ from maskfield.data.scene import Scene, load_scene, save_scene
 from maskfield.geometry.cameras import Cameras
 from maskfield.geometry.grids import voxel_centres
 from maskfield.geometry.se3 import apply
+from maskfield.geometry.views import box_hits
 
 pytestmark = pytest.mark.shared
 

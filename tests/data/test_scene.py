@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from dataclasses import replace
@@ -68,8 +69,6 @@ def test_transforms_json_round_trip(ring: Scene, tmp_path: Path) -> None:
 
 def test_written_files_suit_programs_that_ignore_our_key(ring: Scene, tmp_path: Path) -> None:
     """Without the key, the box comes from instant-ngp's scale and offset."""
-    import json
-
     path = write_transforms_json(ring, tmp_path)
     head = json.loads(path.read_text())
     del head["maskfield"]
@@ -83,6 +82,11 @@ def test_incomplete_scene_folders(ring: Scene, tmp_path: Path) -> None:
     folder = save_scene(ring, tmp_path)
     (folder / "images.npy").write_bytes((folder / "images.npy").read_bytes()[:5000])
     with pytest.raises(SceneError, match="cannot open an array"):
+        load_scene(folder)
+    header = json.loads((folder / "scene.json").read_text())
+    del header["arrays"], header["box"]
+    (folder / "scene.json").write_text(json.dumps(header))
+    with pytest.raises(SceneError, match="damaged"):
         load_scene(folder)
     (folder / "scene.json").unlink()
     with pytest.raises(MaskfieldError):

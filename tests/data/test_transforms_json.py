@@ -194,6 +194,18 @@ BAD: dict[str, tuple[Callable[[dict], object], str]] = {
 }
 
 
+def test_a_box_nobody_sees_names_the_probable_cause(ngp: Path, edit: Edit, ring: Scene) -> None:
+    def opencv_axes(d: dict) -> None:
+        d.update(scale=1.0, offset=[0.5, 0.5, 0.5], aabb_scale=1)
+        for frame, pose in zip(d["frames"], ring.cameras.camera_to_world.tolist(), strict=True):
+            frame["transform_matrix"] = [*pose, [0.0, 0, 0, 1]]
+
+    edit(ngp, opencv_axes)
+    with pytest.raises(SceneError, match="axes are OpenGL's") as caught:
+        read(ngp)
+    assert "negate" in caught.value.remedy
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_bad_files_get_typed_errors(ngp: Path, edit: Edit, case: str) -> None:
     how, message = BAD[case]

@@ -15,12 +15,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskfield.data.photo_check import photo_consistency
-from maskfield.data.readers.capture import box_hits
 from maskfield.data.scene import Scene
 from maskfield.geometry.camera_paths import focus_point
 from maskfield.geometry.cameras import Cameras, opencv_from_opengl
 from maskfield.geometry.se3 import inverse, rotation_angle
-from maskfield.geometry.views import mean_up, sees
+from maskfield.geometry.views import box_hits, mean_up, sees
 
 Code = Literal[
     "axes_opengl", "inverted_poses", "up_axis", "scale", "box_missed", "intrinsics", "one_place"

@@ -123,16 +123,24 @@ def load_scene(path: StrPath) -> Scene:
     folder = Path(path)
     folder = folder.parent if folder.name == "scene.json" else folder
     header = read_json(folder / "scene.json")
-    if header.get("format_version") != FORMAT_VERSION:
+    if not isinstance(header, dict) or header.get("format_version") != FORMAT_VERSION:
         raise SceneError(
             "scene.json has another format version",
             file=folder / "scene.json",
             field="format_version",
-            value=header.get("format_version"),
+            value=header.get("format_version") if isinstance(header, dict) else header,
             remedy=f"import the source again with this release (it writes {FORMAT_VERSION})",
         )
-    arrays = {n: _open_array(folder / f"{n}.npy") for n in header["arrays"] if n in _ARRAYS}
-    return _scene_from_header(header, arrays).validated(str(folder))
+    arrays = {n: _open_array(folder / f"{n}.npy") for n in header.get("arrays", ()) if n in _ARRAYS}
+    try:
+        scene = _scene_from_header(header, arrays)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise SceneError(
+            f"scene.json is damaged: {error!r}",
+            file=folder / "scene.json",
+            remedy="import the source again",
+        ) from error
+    return scene.validated(str(folder))
 
 
 def with_split(scene: Scene, holdout: int) -> Scene:
@@ -169,7 +177,7 @@ def _header(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _scene_from_header(header: dict[str, Any], arrays: dict[str, np.ndarray]) -> Scene:
+def _scene_from_header(header: dict[str, Any], arrays: dict[str, Any]) -> Scene:
     cameras = Cameras(
         camera_to_world=torch.tensor(header["camera_to_world"], dtype=torch.float32),
         intrinsics=torch.tensor(header["intrinsics"], dtype=torch.float32),

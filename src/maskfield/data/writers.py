@@ -108,7 +108,7 @@ def _ngp_frame(grid: RadianceGrid, z_up: bool) -> dict[str, np.ndarray]:
     return {"bbox_min": bounds[0], "bbox_max": bounds[1], **known}
 
 
-def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def _write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
     with atomic_path(path) as temporary, temporary.open("wb") as stream:
         np.savez_compressed(stream, **arrays)
 

@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from maskfield.geometry.cameras import Cameras
+from maskfield.geometry.rays import intersect_box
 from maskfield.geometry.se3 import rotation_between
 
 
@@ -53,3 +54,17 @@ def sees(cameras: Cameras, point: Float[Tensor, " 3"]) -> Bool[Tensor, " camera"
     u, v = uv[:, 0].unbind(-1)
     inside = (u >= 0) & (u < cameras.width) & (v >= 0) & (v < cameras.height)
     return inside & (depth[:, 0] > 0)
+
+
+def box_hits(
+    cameras: Cameras, box: Float[Tensor, "2 3"], columns: int = 12
+) -> Float[Tensor, " camera"]:
+    """Fraction of each camera's rays (a coarse lattice over the image) that meet the box."""
+    rows = max(2, round(columns * cameras.height / cameras.width))
+    u = (torch.arange(columns) + 0.5) / columns * cameras.width
+    v = (torch.arange(rows) + 0.5) / rows * cameras.height
+    pixels = torch.cartesian_prod(u, v).repeat(len(cameras), 1)
+    index = torch.arange(len(cameras)).repeat_interleave(columns * rows)
+    rays = cameras.rays(index, pixels)
+    enter, leave = intersect_box(rays.origins, rays.directions, box)
+    return (leave > enter).float().view(len(cameras), -1).mean(1)

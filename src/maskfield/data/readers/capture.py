@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskfield.core.errors import SceneError
+from maskfield.data.check import check_scene
 from maskfield.data.readers.images import (
     Plan,
     Probe,
@@ -29,8 +30,8 @@ from maskfield.data.readers.images import (
 from maskfield.data.readers.options import ReadOptions
 from maskfield.data.scene import Scene, with_split
 from maskfield.geometry.cameras import Cameras, check_poses, distort, undistort
-from maskfield.geometry.rays import intersect_box
 from maskfield.geometry.se3 import move_poses, nearest_rotation, similarity_scale
+from maskfield.geometry.views import box_hits
 
 Distortion = tuple[float, float, float, float, float]
 _SUFFIXES = ("", ".png", ".jpg", ".jpeg", ".PNG", ".JPG", ".JPEG", ".webp", ".tif", ".tiff", ".bmp")
@@ -146,35 +147,26 @@ def to_scene(
 
 
 def require_box_seen(scene: Scene, file: str) -> None:
-    """Refuse a box that no ray of any camera meets.
+    """Refuse a box that no ray of any camera meets, and say which convention is probably wrong.
 
     Raises:
-        SceneError: names the box; `maskfield data check` says which convention is probably wrong.
+        SceneError: names the box and the probable cause.
     """
     if not bool((torch.isfinite(scene.box).all()) and (scene.box[1] > scene.box[0]).all()):
         return  # Scene.validated names this case
-    if float(box_hits(scene.cameras, scene.box).max()) == 0:
-        raise SceneError(
-            "no camera sees the world box",
-            file=file,
-            field="box",
-            value=scene.box.tolist(),
-            remedy="check axes and scale of the poses with `maskfield data check`",
-        )
-
-
-def box_hits(
-    cameras: Cameras, box: Float[Tensor, "2 3"], columns: int = 12
-) -> Float[Tensor, " camera"]:
-    """Fraction of each camera's rays (a coarse lattice over the image) that meet the box."""
-    rows = max(2, round(columns * cameras.height / cameras.width))
-    u = (torch.arange(columns) + 0.5) / columns * cameras.width
-    v = (torch.arange(rows) + 0.5) / rows * cameras.height
-    pixels = torch.cartesian_prod(u, v).repeat(len(cameras), 1)
-    index = torch.arange(len(cameras)).repeat_interleave(columns * rows)
-    rays = cameras.rays(index, pixels)
-    enter, leave = intersect_box(rays.origins, rays.directions, box)
-    return (leave > enter).float().view(len(cameras), -1).mean(1)
+    if float(box_hits(scene.cameras, scene.box).max()) > 0:
+        return
+    finding = next(iter(check_scene(scene).findings), None)
+    cause, remedy = ("", "give a box around what the cameras look at")
+    if finding is not None:
+        cause, remedy = f": {finding.problem}", finding.remedy
+    raise SceneError(
+        f"no camera sees the world box{cause}",
+        file=file,
+        field="box",
+        value=scene.box.tolist(),
+        remedy=remedy,
+    )
 
 
 def _poses(frames: Sequence[Frame], file: str) -> Float[Tensor, "frame 3 4"]:

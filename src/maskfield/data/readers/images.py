@@ -156,7 +156,7 @@ def decode_masks(
         if path is not None:
             grey = _fitted(_open_array(path, "L"), probes[index])
             blocks = _blocks(_crop(grey, plan)[..., None], plan.downscale)
-            masks[index] = (blocks >= _HALF).all((1, 3))[..., 0]
+            masks[index] = blocks.min((1, 3))[..., 0] >= _HALF
 
     _in_threads(one, len(paths))
     return masks
