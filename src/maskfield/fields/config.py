@@ -22,6 +22,7 @@ class VoxelFitConfig:
         rays: rays per step, per stage.
         shares: fraction of the steps, per stage; they sum to 1.
         contraction: "auto" contracts scenes that are marked unbounded.
+        shell: thickness of the contracted space around the box, in half boxes.
         box_scale: size of the contracted field's first box, in distances from the cameras to what
             they look at (contracted fields), or in scene boxes (bounded ones).
         refit_box: after this stage, fit the box to the surfaces seen so far; -1 never.
@@ -32,7 +33,8 @@ class VoxelFitConfig:
             scene says no near, in scene units.
         lr_density, lr_colour: step lengths of RMSprop; ``lr_final`` is the factor they fall to.
         beta: decay of RMSprop's second moment.
-        tv_density, tv_colour: strength of total variation. distortion: of the distortion loss.
+        tv_density, tv_colour: strength of total variation. sparsity: constant pull of density
+            to empty. distortion: strength of the distortion loss.
         exposure: fit one gain per image and channel; evaluation uses the mean (1).
         background: "auto": random for images with opacity, else the photographs' mean colour.
         patch: side of the square of neighbouring pixels that rays are drawn in.
@@ -49,9 +51,10 @@ class VoxelFitConfig:
     rays: tuple[int, ...] = (2048, 4096, 8192, 8192)
     shares: tuple[float, ...] = (0.35, 0.2, 0.2, 0.25)
     contraction: Literal["auto", "on", "off"] = "auto"
+    shell: float = 0.5
     box_scale: float = 1.0
     refit_box: int = 0
-    refit_tail: float = 0.02
+    refit_tail: float = 0.1
     step: float = 1.0
     initial: float = -4.0
     near: float = 0.1
@@ -61,14 +64,15 @@ class VoxelFitConfig:
     beta: float = 0.95
     tv_density: float = 1e-5
     tv_colour: float = 1e-3
+    sparsity: float = 1e-6
     distortion: float = 0.0
     exposure: bool = False
     background: Literal["auto", "mean", "random", "white", "black"] = "auto"
     patch: int = 1
     stop: float = 1e-3
-    w_min: float = 1e-4
+    w_min: float = 1e-3
     occupancy_every: int = 100
-    occupancy_alpha: float = 1e-3
+    occupancy_alpha: float = 5e-3
     max_samples: int = 1024
     validation_images: int = 4
 
@@ -79,9 +83,17 @@ class VoxelFitConfig:
         _require("shares", self.shares, good, "give one fraction per stage, with sum 1")
         _require("degree", self.degree, 0 <= self.degree <= 2, "give 0, 1 or 2")
         _require("resolutions", self.resolutions, min(self.resolutions) >= 4, "give 4 or more")
-        for name in ("box_scale", "step", "lr_density", "lr_colour", "lr_final", "patch"):
+        for name in ("box_scale", "shell", "step", "lr_density", "lr_colour", "lr_final", "patch"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "give a number above 0")
-        for name in ("tv_density", "tv_colour", "distortion", "near", "w_min", "occupancy_alpha"):
+        for name in (
+            "tv_density",
+            "tv_colour",
+            "sparsity",
+            "distortion",
+            "near",
+            "w_min",
+            "occupancy_alpha",
+        ):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "give 0 or more")
         for name in ("occupancy_every", "max_samples"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "give 1 or more")

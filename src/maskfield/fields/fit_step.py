@@ -32,6 +32,7 @@ class StepRates:
     beta: float
     tv_density: float
     tv_colour: float
+    sparsity: float
     distortion: float
 
 
@@ -65,12 +66,12 @@ class FusedStep:
         gains: np.ndarray,
         rates: StepRates,
     ) -> StepReport:
-        report = self._gradients(field, batch, offset, gains, rates.distortion)
+        report = self.gradients(field, batch, offset, gains, rates.distortion)
         density, colour, shape, _ = packed_volume(field)
         kind = density.dtype.type
         self.gradient.merge()
-        if rates.tv_density > 0 or rates.tv_colour > 0:
-            strengths = kind(rates.tv_density), kind(rates.tv_colour)
+        if rates.tv_density > 0 or rates.tv_colour > 0 or rates.sparsity > 0:
+            strengths = kind(rates.tv_density), kind(rates.tv_colour), kind(rates.sparsity)
             self.gradient.each(
                 lambda touched, rows, a, b: smooth(
                     density, colour, shape, touched, rows, a, b, *strengths
@@ -86,7 +87,7 @@ class FusedStep:
         self.gradient.clear()
         return report
 
-    def _gradients(
+    def gradients(
         self,
         field: VoxelField,
         batch: PixelBatch,
@@ -94,6 +95,7 @@ class FusedStep:
         gains: np.ndarray,
         distortion: float,
     ) -> StepReport:
+        """Loss and gradients of a batch; they stay in ``self.gradient``, not yet merged."""
         kind = field.density.dtype
         rays, spans = packed_lines(field, batch.rays, torch.from_numpy(offset))
         basis = sh_basis(batch.rays.directions.to(kind), field.settings.degree).numpy()

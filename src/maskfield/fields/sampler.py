@@ -20,7 +20,7 @@ from maskfield.rendering.samplers import draw_noise, samples_at
 class VoxelMarch:
     """The sampler a VoxelField is fitted and shown with; other fields cannot use it.
 
-    Sample k covers [t, t + dt) with dt = step * max(1, |p|^2); a ray's first step is shortened to
+    Sample k covers [t, t + dt) with dt = step * stretch; a ray's first step is shortened to
     half (jitter: to a random share), so samples lie in the middle of equal steps.
 
     Attributes:
@@ -69,7 +69,7 @@ def march_torch(
     """The march in torch, all rays abreast; padding has t = near and delta = -1."""
     from maskfield.fields.voxel_march import REACH
 
-    rays = rays if field.settings.contracted else rays.clipped(field.box.to(rays.origins))
+    rays = rays if field.contracted else rays.clipped(field.box.to(rays.origins))
     t, limit = rays.near.clone(), field.settings.max_samples
     times, deltas = [], []
     count = torch.zeros_like(t, dtype=torch.long)

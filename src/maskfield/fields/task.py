@@ -140,6 +140,7 @@ class VoxelFitTask:
             beta=m.beta,
             tv_density=m.tv_density,
             tv_colour=m.tv_colour,
+            sparsity=m.sparsity,
             distortion=m.distortion,
         )
 
@@ -181,7 +182,7 @@ def _first_field(scene: Scene, method: VoxelFitConfig) -> VoxelField:
     near = scene.near * 0.9 if scene.near is not None else method.near * half if contracted else 0.0
     settings = VoxelSettings(
         degree=method.degree,
-        contracted=contracted,
+        shell=method.shell if contracted else 0.0,
         shift=method.initial,
         step=method.step,
         stop=method.stop,

@@ -1,7 +1,7 @@
 """VoxelField: density and spherical-harmonics colour on a voxel grid, optionally of all space.
 
 Legend: p point in the field's frame, where its box is [-1, 1] per axis; sigma = softplus(raw +
-shift) / (unit * max(1, |p|^2)), 1 / scene unit. The volume covers [-1, 1], or, contracted, [-2, 2].
+shift) / (unit * stretch), 1 / scene unit. The volume covers [-1, 1], or all of space, contracted.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class VoxelSettings:
     """How a field is marched and activated.
 
     Attributes:
-        degree: of the harmonics. contracted: beyond the box, space is contracted, not empty.
+        degree: of the harmonics. shell: thickness of contracted space around the box; 0: empty there.
         shift: added to raw density before the softplus. step: marching step, voxels.
         stop, w_min: see ``VoxelFitConfig``. max_samples: on one ray. near: of rays, scene units.
     """
 
     degree: int = 1
-    contracted: bool = False
+    shell: float = 0.0
     shift: float = -4.0
     step: float = 1.0
     stop: float = 1e-4
@@ -105,7 +105,12 @@ class VoxelField(nn.Module):
     @property
     def extent(self) -> float:
         """The volume covers [-extent, extent] of (contracted) field space."""
-        return 2.0 if self.settings.contracted else 1.0
+        return 1.0 + self.settings.shell
+
+    @property
+    def contracted(self) -> bool:
+        """All of space is inside; else only the box."""
+        return self.settings.shell > 0
 
     @property
     def unit(self) -> float:
@@ -123,11 +128,12 @@ class VoxelField(nn.Module):
     def voxel_coordinates(
         self, points: Float[Tensor, "*n 3"]
     ) -> tuple[Float[Tensor, "*n 3"], Float[Tensor, "*n"]]:
-        """World points to voxel coordinates (centre at +0.5) and max(1, |p|^2); outside: 0."""
+        """World points to voxel coordinates (centre at +0.5) and their stretch; outside: 0."""
         p = apply(self.field_from_world.to(points.dtype), points)
         inside = p.abs().amax(-1) <= 1
-        longer = stretch(p) if self.settings.contracted else inside.to(p.dtype)
-        q = contract(p) if self.settings.contracted else p
+        shell = self.settings.shell
+        longer = stretch(p, shell) if shell > 0 else inside.to(p.dtype)
+        q = contract(p, shell) if shell > 0 else p
         size = points.new_tensor(self.resolution)
         return (q / self.extent + 1) / 2 * size, longer
 
@@ -136,7 +142,7 @@ class VoxelField(nn.Module):
         reach = torch.full((2, 3), self.extent, dtype=torch.float64)
         reach[0] *= -1
         q = voxel_centres(reach, self.resolution).to(self.field_from_world.device)
-        p = uncontract(q) if self.settings.contracted else q
+        p = uncontract(q, self.settings.shell) if self.settings.shell > 0 else q
         return apply(torch.linalg.inv(self.field_from_world.double()), p)
 
     # ------------------------------------------------------------ the Field protocol

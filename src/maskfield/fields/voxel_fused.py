@@ -28,7 +28,7 @@ def packed_settings(field: VoxelField, strength: float = 0.0) -> np.ndarray:
     """The ``settings`` array of the kernels (see ``voxel_march``)."""
     s, box = field.settings, field.box.double()
     length = float((box[1] - box[0]).max()) / 2
-    values = [field.unit, field.step, s.shift, s.stop, s.w_min, s.contracted, length, strength]
+    values = [field.unit, field.step, s.shift, s.stop, s.w_min, s.shell, length, strength]
     return np.array(values, field.density.detach().cpu().numpy().dtype)
 
 

@@ -4,7 +4,7 @@ Legend: p point in the field's frame (the box is [-1, 1] per axis), q contracted
 distance along the ray (scene units), dt interval, a = sigma * dt, w compositing weight, T
 transmittance. Kernels take plain arrays of one float type, release the GIL and know no threads.
 
-``settings`` (see ``VoxelSettings.packed``): unit, step, shift, stop, w_min, contracted (0 or 1),
+``settings`` (see ``VoxelSettings.packed``): unit, step, shift, stop, w_min, shell (0: bounded),
 distortion length, distortion strength. Voxel i has its centre at i + 0.5 (geometry.grids).
 """
 
@@ -14,7 +14,7 @@ import math
 
 from numba import njit
 
-UNIT, STEP, SHIFT, STOP, W_MIN, CONTRACTED, LENGTH, STRENGTH = range(8)
+UNIT, STEP, SHIFT, STOP, W_MIN, SHELL, LENGTH, STRENGTH = range(8)
 FX, FY, FZ, SLOPE, WEIGHT, AFTER, TIME, DELTA, RED, GREEN, BLUE, GRAD = range(12)
 SCRATCH_COLUMNS = 12
 REACH = 64.0  # a contracted ray is followed to this many half boxes
@@ -22,15 +22,20 @@ FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}  # infinities stay legal: f
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def contract(x, y, z, contracted):
-    """q in [0, 1] of the volume, and how much longer than inside a step is; stretch 0: outside."""
+def contract(x, y, z, shell):
+    """q in [0, 1] of the volume, and how much longer than inside a step is; 0: outside.
+
+    ``shell`` 0 is a bounded field. See ``contraction``.
+    """
     r = max(abs(x), max(abs(y), abs(z)))
-    if not contracted:
-        stretch = 1.0 if r <= 1 else 0.0
-        return 0.5 * x + 0.5, 0.5 * y + 0.5, 0.5 * z + 0.5, stretch
-    shrink, stretch = 0.25, 1.0
+    shrink = 0.5 / (1 + shell)
+    stretch = 1.0
     if r > 1:
-        shrink, stretch = 0.25 * (2 - 1 / r) / r, r * r
+        if shell == 0:
+            return x, y, z, 0.0
+        beyond = r - 1 + shell
+        shrink *= (1 + shell - shell * shell / beyond) / r
+        stretch = (beyond / shell) * (beyond / shell)
     return x * shrink + 0.5, y * shrink + 0.5, z * shrink + 0.5, stretch
 
 
@@ -56,20 +61,20 @@ def clip(ray, near, far):
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def march(occupancy, settings, ray, span, steps):
-    """Steps of step * max(1, r^2) whose samples lie in occupied cells; returns their number.
+    """Steps of step * stretch whose samples lie in occupied cells; returns their number.
 
     ray = origin and direction in the field's frame; span = near, far, offset (share of a step);
     ``steps`` [limit, 2] receives (t, dt); the march ends when it is full.
     """
     kx, ky, kz = occupancy.shape
-    contracted = settings[CONTRACTED] > 0
+    shell = settings[SHELL]
     near, far = span[0], span[1]
-    if not contracted:
+    if shell == 0:
         near, far = clip(ray, near, far)
     t, count, first = near, 0, True
     while t < far and count < steps.shape[0]:
         x, y, z = ray[0] + t * ray[3], ray[1] + t * ray[4], ray[2] + t * ray[5]
-        x, y, z, stretch = contract(x, y, z, contracted)
+        x, y, z, stretch = contract(x, y, z, shell)
         if stretch > REACH * REACH:
             break
         dt = settings[STEP] * max(stretch, 1.0)
@@ -122,12 +127,12 @@ def trace(density, shape, occupancy, settings, ray, steps, count, scratch, bases
     """Weights of the steps, near to far, until T < stop; returns (samples, T behind the last)."""
     nx, ny, nz = shape
     kx, ky, kz = occupancy.shape
-    contracted = settings[CONTRACTED] > 0
+    shell = settings[SHELL]
     through, n = 1.0, 0
     for k in range(count):
         t, dt = steps[k, 0], steps[k, 1]
         x, y, z = ray[0] + t * ray[3], ray[1] + t * ray[4], ray[2] + t * ray[5]
-        x, y, z, stretch = contract(x, y, z, contracted)
+        x, y, z, stretch = contract(x, y, z, shell)
         if stretch == 0 or occupancy[cell(x, kx), cell(y, ky), cell(z, kz)] == 0:
             continue
         bx, fx = corner(x, nx)

@@ -13,7 +13,6 @@ from numba import njit
 from maskfield.fields.voxel_march import (
     AFTER,
     BLUE,
-    CONTRACTED,
     DELTA,
     FAST,
     FX,
@@ -23,6 +22,7 @@ from maskfield.fields.voxel_march import (
     GREEN,
     LENGTH,
     RED,
+    SHELL,
     SLOPE,
     STRENGTH,
     TIME,
@@ -85,7 +85,7 @@ def warp(t, contracted, length):
 @njit(nogil=True, cache=True, fastmath=FAST)
 def distortion(settings, scratch, n):
     """Distortion loss of one ray (mip-NeRF 360, eq. 15); adds strength * its gradient to GRAD."""
-    length, contracted = settings[LENGTH], settings[CONTRACTED] > 0
+    length, contracted = settings[LENGTH], settings[SHELL] > 0
     total, total_s = 0.0, 0.0
     for i in range(n):
         w = scratch[i, WEIGHT]

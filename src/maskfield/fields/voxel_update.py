@@ -52,8 +52,8 @@ def neighbour(shape, x, y, z, side):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def smooth(density, colour, shape, touched, rows, first, last, for_density, for_colour):
-    """Add the gradient of a Huber total variation (bound 1) of the touched voxels to their rows."""
+def smooth(density, colour, shape, touched, rows, first, last, for_density, for_colour, sparsity):
+    """Add to the rows of touched voxels a Huber total variation (bound 1) and a pull to empty."""
     nz, nyz = shape[2], shape[1] * shape[2]
     channels = colour.shape[1]
     for i in range(first, last):
@@ -61,6 +61,7 @@ def smooth(density, colour, shape, touched, rows, first, last, for_density, for_
         if voxel < 0:
             continue
         row, here = rows[i], colour[voxel]
+        row[0] += sparsity
         for side in range(6):
             step = neighbour(shape, voxel // nyz, (voxel // nz) % shape[1], voxel % nz, side)
             if step == 0:

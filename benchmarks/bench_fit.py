@@ -1,0 +1,151 @@
+"""Fused fitting of a voxel field against its torch twins: rays per second, forward and backward.
+
+    python benchmarks/bench_fit.py [--rays 2048] [--longest 128] [--repeats 5]
+
+Same rays, same samples, equal results: the fused pass, the twin on embedding_bag and the twin on
+grid_sample give the loss and the gradients of density and colour; medians of warm runs that
+alternate in one process. Peak memory comes from one fresh process per path.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import torch
+from _common import environment_line, medians, peak_memory_mb, save_result, time_alternating
+
+from maskfield.data.synthetic.rooms import room_scene
+from maskfield.engine.config import RunConfig
+from maskfield.fields.config import quick
+from maskfield.fields.fit_step import FusedStep
+from maskfield.fields.fit import fit_config
+from maskfield.fields.photos import PixelBatch
+from maskfield.fields.sampler import VoxelMarch
+from maskfield.fields.task import VoxelFitTask
+from maskfield.fields.unfused import Unfused
+from maskfield.fields.voxel import VoxelField
+from maskfield.fields.voxel_update import spread
+from maskfield.ops.trilinear import TrilinearBackend
+from maskfield.rendering.compositing import Compositing
+from maskfield.rendering.renderer import render
+
+PATHS = ("fused", "embedding_bag", "grid_sample")
+Gradients = tuple[float, torch.Tensor, torch.Tensor]
+
+
+def prepared(rays: int, longest: int, steps: int = 300) -> tuple[VoxelField, PixelBatch]:
+    """A field fitted for a moment to a procedural room, so that space is empty where it should be,
+    and one batch of its pixels."""
+    torch.manual_seed(0)
+    method = replace(quick(), resolutions=(longest // 2, longest), w_min=0.0)
+    base = fit_config("quick")
+    config: RunConfig = replace(base, method=method, engine=replace(base.engine, steps=steps))
+    task = VoxelFitTask(config, room_scene(0, views=24, width=120, height=90))
+    for step in range(steps):
+        task.optimise(step, step)
+    return task.model, task.photographs.draw(rays, np.random.default_rng(0))
+
+
+def fused(field: VoxelField, batch: PixelBatch, step: FusedStep) -> Gradients:
+    """Loss and dense gradients by the fused pass."""
+    offset = np.full(len(batch.rays), 0.5, np.float32)
+    gains = np.ones((int(batch.image.max()) + 1, 3), np.float32)
+    report = step.gradients(field, batch, offset, gains, 0.0)
+    step.gradient.merge()
+    density, colour = torch.zeros_like(field.density), torch.zeros_like(field.colour)
+    flat = density.numpy().reshape(-1), colour.numpy().reshape(-1, colour.shape[-1])
+    step.gradient.each(lambda touched, rows, a, b: spread(touched, rows, a, b, *flat))
+    step.gradient.clear()
+    return report.squared_error, density, colour
+
+
+def twin(field: VoxelField, batch: PixelBatch, backend: TrilinearBackend) -> Gradients:
+    """The same through torch and autograd."""
+    compositing = Compositing(early_stop=field.settings.stop, backend="torch")
+    out = render(Unfused(field, backend), batch.rays, VoxelMarch(), compositing, memory_mb=1 << 14)
+    behind = torch.from_numpy(batch.background)
+    shown = out.colour + (1 - out.opacity[:, None]) * behind
+    loss = (shown - torch.from_numpy(batch.target)).square().sum() / 3
+    density, colour = torch.autograd.grad(loss, [field.density, field.colour])
+    return float(loss.detach()), density, colour
+
+
+def calls(field: VoxelField, batch: PixelBatch) -> dict[str, Callable[[], Gradients]]:
+    """The three paths on one batch."""
+    step = FusedStep(field, torch.get_num_threads())
+    return {
+        "fused": lambda: fused(field, batch, step),
+        "embedding_bag": lambda: twin(field, batch, "embedding_bag"),
+        "grid_sample": lambda: twin(field, batch, "grid_sample"),
+    }
+
+
+def agreement(paths: dict[str, Callable[[], Gradients]]) -> dict[str, float]:
+    """Largest difference from the fused result, relative to the largest gradient."""
+    loss, density, colour = paths["fused"]()
+    found = {}
+    for name in PATHS[1:]:
+        other_loss, other_density, other_colour = paths[name]()
+        found[name] = max(
+            abs(other_loss - loss) / loss,
+            float((other_density - density).abs().max() / density.abs().max()),
+            float((other_colour - colour).abs().max() / colour.abs().max()),
+        )
+    return found
+
+
+def _memory(name: str, rays: int, longest: int, queue) -> None:
+    field, batch = prepared(rays, longest)
+    before = peak_memory_mb()
+    calls(field, batch)[name]()
+    queue.put((before, peak_memory_mb()))
+
+
+def memory(name: str, rays: int, longest: int) -> float:
+    """MiB by which one pass raises the peak of a fresh process that holds the field."""
+    context = multiprocessing.get_context("spawn")
+    queue = context.Queue()
+    process = context.Process(target=_memory, args=(name, rays, longest, queue))
+    process.start()
+    before, after = queue.get()
+    process.join()
+    return after - before
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rays", type=int, default=4096)
+    parser.add_argument("--longest", type=int, default=128)
+    parser.add_argument("--repeats", type=int, default=5)
+    options = parser.parse_args()
+    field, batch = prepared(options.rays, options.longest)
+    paths = calls(field, batch)
+    differences = agreement(paths)
+    seconds = medians(time_alternating(paths, options.repeats))
+    extra = {name: memory(name, options.rays, options.longest) for name in PATHS}
+    samples = VoxelMarch()(batch.rays, field).mask.sum().item()
+    print(environment_line())
+    print(f"{options.rays} rays, {samples} samples, {field.resolution} voxels")
+    for name in PATHS:
+        print(
+            f"{name:14} {options.rays / seconds[name]:10.0f} rays/s   x{seconds[name] / seconds['fused']:6.1f}"
+            f"   {extra[name]:8.0f} MiB   difference {differences.get(name, 0.0):.1e}"
+        )
+    result = {
+        "rays": options.rays,
+        "samples": samples,
+        "resolution": list(field.resolution),
+        "rays_per_s": {n: options.rays / seconds[n] for n in PATHS},
+        "speedup": {n: seconds[n] / seconds["fused"] for n in PATHS[1:]},
+        "extra_memory_mib": extra,
+        "relative_difference": differences,
+    }
+    save_result("bench_fit", result)
+
+
+if __name__ == "__main__":
+    main()
