@@ -187,6 +187,10 @@ BAD: dict[str, tuple[Callable[[dict], object], str]] = {
     "pixels without size": (lambda d: (d.pop("w"), d.pop("h")), "w, h"),
     "other shape": (lambda d: d.update(w=48, h=64), "another shape"),
     "wild distortion": (lambda d: d.update(k1=-9.0), "cannot be inverted"),
+    "text scale": (lambda d: d.update(scale="big"), "cannot be used"),
+    "ragged room": (lambda d: d.update(room_bbox=[[0, 1], [2, 3, 4]]), "cannot be used"),
+    "split of nothing": (lambda d: d.update(train_filenames=[3], test_filenames=5), "cannot be"),
+    "damaged own key": (lambda d: d.update(maskfield={}), "cannot be used"),
     "box nobody sees": (
         lambda d: d.update(scale=1.0, offset=[500.0, 0, 0], aabb_scale=1),
         "no camera sees",

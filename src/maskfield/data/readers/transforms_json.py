@@ -9,7 +9,8 @@ in ``world_from_source``, whose source is then the frame before that transform.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -46,20 +47,36 @@ def read(path: StrPath, options: ReadOptions = DEFAULT) -> Scene:
     path = path / "transforms.json" if path.is_dir() else path
     head = read_json(path)
     frames = read_frames(path, head)
-    unit = _depth_unit(head)
+    with _head_of(path):
+        unit, split = _depth_unit(head), _split(head)
     loaded = load_frames(frames, options, file=str(path), depth_unit=unit)
-    turn = _turn(head, loaded.cameras)
-    cameras = moved(turn, loaded.cameras)
-    box, unbounded = _region(head, cameras)
+    with _head_of(path):
+        turn = _turn(head, loaded.cameras)
+        box, unbounded = _region(head, moved(turn, loaded.cameras))
     scene = to_scene(
         loaded,
         box,
         turn,
         file=str(path),
         holdout=options.holdout,
-        split=_split(head),
+        split=split,
     )
-    return _described(scene, head, turn, unbounded)
+    with _head_of(path):
+        return _described(scene, head, turn, unbounded)
+
+
+@contextmanager
+def _head_of(path: Path) -> Iterator[None]:
+    """Values of the file's head that cannot be used become a typed error."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+        raise SceneError(
+            f"a value in the head of the file cannot be used: {error!r}",
+            file=path,
+            field="scale, offset, aabb_scale, room_bbox, applied_transform, splits",
+            remedy="repair the value or remove its key",
+        ) from error
 
 
 def read_frames(path: Path, head: Any) -> list[Frame]:
@@ -94,7 +111,7 @@ def _frame(path: Path, head: Mapping[str, Any], entry: Any, index: int) -> Frame
     name = _posix(entry["file_path"])
     return Frame(
         image=find_image(path.parent / name),
-        name=str(entry["name"]) if EXTRA in head else _posix(name),
+        name=str(entry.get("name", name)) if EXTRA in head else name,
         camera_to_world=_matrix(entry["transform_matrix"], path, index) * np.array(columns),
         intrinsics=lens.intrinsics(),
         size=lens.size(),
