@@ -33,8 +33,8 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Float[Tensor, "b i x y z"]) -> Float[Tensor, "b o x y z"]:
         if self.fused:
-            arguments = cast_for_autocast(x.permute(0, 2, 3, 4, 1), *self.weights())
-            return FusedResidualBlock.apply(*arguments).permute(0, 4, 1, 2, 3)
+            rows = cast_for_autocast(x.permute(0, 2, 3, 4, 1))
+            return FusedResidualBlock.apply(rows, *self.weights()).permute(0, 4, 1, 2, 3)
         y = F.leaky_relu(_norm(self.conv1(x)), SLOPE)
         y = _norm(self.conv2(y))
         residual = _norm(self.conv3(x)) if hasattr(self, "conv3") else x
@@ -46,14 +46,14 @@ class ResidualBlock(nn.Module):
         return [self.conv1.weight, self.conv1.bias, self.conv2.weight, self.conv2.bias, *third]
 
 
-def cast_for_autocast(*tensors: Tensor | None) -> list[Tensor | None]:
-    """What autocast does for a convolution: cast to its dtype when it is on for the device."""
-    first = next(t for t in tensors if t is not None)
-    kind = first.device.type
-    if not torch.is_autocast_enabled(kind):
-        return list(tensors)
-    dtype = torch.get_autocast_dtype(kind)
-    return [None if t is None else t.to(dtype) for t in tensors]
+def cast_for_autocast(x: Tensor) -> Tensor:
+    """What autocast does to the input of a convolution: its dtype, when it is on for the device.
+
+    The fused functions cast their weights to the input's dtype themselves, forward and backward,
+    so that no second copy of the weights is kept between the two.
+    """
+    kind = x.device.type
+    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
 
 
 def _norm(x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c x y z"]:
@@ -92,10 +92,11 @@ class UpBlock(nn.Module):
         return self.conv_block(up if skip is None else torch.cat([up, skip], dim=1))
 
     def _fused(self, x: Tensor, skip: Tensor | None) -> Float[Tensor, "b o fx fy fz"]:
-        maps = [None if m is None else m.permute(0, 2, 3, 4, 1) for m in (x, skip)]
+        rows = cast_for_autocast(x.permute(0, 2, 3, 4, 1))
+        beside = None if skip is None else cast_for_autocast(skip.permute(0, 2, 3, 4, 1))
         up = self.transp_conv
-        arguments = cast_for_autocast(*maps, up.weight, up.bias, *self.conv_block.weights())
-        return FusedUpBlock.apply(*arguments).permute(0, 4, 1, 2, 3)
+        weights = (up.weight, up.bias, *self.conv_block.weights())
+        return FusedUpBlock.apply(rows, beside, *weights).permute(0, 4, 1, 2, 3)
 
 
 class FullResolutionEncoder(nn.Module):

@@ -65,7 +65,7 @@ def block_forward(x: Map, weights: BlockWeights) -> BlockState:
     hidden, rstd1 = _norm_map(conv(x, weights.w1), SLOPE)
     projected, rstd3 = None, None
     if weights.w3 is not None:
-        projected, rstd3 = _norm_map(conv(x, weights.w3), None)
+        projected, rstd3 = _norm_map(conv(x, weights.w3), 1.0)
     residual = x if projected is None else projected
     output, rstd2 = _norm_map(conv(hidden, weights.w2), SLOPE, residual)
     return BlockState(
@@ -89,7 +89,7 @@ def block_backward(
             _add_leaky_map_(grad_x, grad, state.output)
         return grad_x, BlockWeights(w1=grad_w1, w2=grad_w2)
     g3 = _add_leaky_map_(torch.zeros_like(grad), grad, state.output)
-    g3 = _norm_map_backward(g3, state.projected, state.rstd3, None, into=g3)
+    g3 = _norm_map_backward(g3, state.projected, state.rstd3, 1.0, into=g3)
     more, grad_w3 = conv_backward(g3, x, weights.w3, need_input=need_input)
     grad_x = None if grad_x is None else grad_x.add_(more)
     return grad_x, BlockWeights(w1=grad_w1, w2=grad_w2, w3=grad_w3)
@@ -101,7 +101,7 @@ class FusedResidualBlock(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Map, w1, b1, w2, b2, w3, b3) -> Map:
         x = x.contiguous()
-        state = block_forward(x, BlockWeights(w1=w1, w2=w2, w3=w3))
+        state = block_forward(x, _weights(x, w1, w2, w3))
         _save(ctx, state, x, w1, w2, w3)
         ctx.bias_shapes = [None if b is None else b.shape for b in (b1, b2, b3)]
         return state.output
@@ -110,11 +110,10 @@ class FusedResidualBlock(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Map):
         state, (x, w1, w2, w3) = _load(ctx)
-        weights = BlockWeights(w1=w1, w2=w2, w3=w3)
+        weights = _weights(x, w1, w2, w3)
         need = ctx.needs_input_grad[0]
         grad_x, g = block_backward(grad.contiguous(), x, state, weights, need_input=need)
-        b1, b2, b3 = (_zero(w1, shape) for shape in ctx.bias_shapes)
-        return grad_x, g.w1, b1, g.w2, b2, g.w3, b3
+        return grad_x, *_block_gradients(g, w1, ctx.bias_shapes)
 
 
 class FusedUpBlock(torch.autograd.Function):
@@ -123,7 +122,7 @@ class FusedUpBlock(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Map, skip: Map | None, wt, bt, w1, b1, w2, b2, w3, b3) -> Map:
         x = x.contiguous()
-        state = block_forward(_joined(x, skip, wt, bt), BlockWeights(w1=w1, w2=w2, w3=w3))
+        state = block_forward(_joined(x, skip, wt, bt), _weights(x, w1, w2, w3))
         _save(ctx, state, x, skip, wt, bt, w1, w2, w3)
         ctx.bias_shapes = [None if b is None else b.shape for b in (b1, b2, b3)]
         return state.output
@@ -132,21 +131,22 @@ class FusedUpBlock(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Map):
         state, (x, skip, wt, bt, w1, w2, w3) = _load(ctx)
-        weights = BlockWeights(w1=w1, w2=w2, w3=w3)
+        weights = _weights(x, w1, w2, w3)
         joined = _joined(x, skip, wt, bt)
         grad_joined, g = block_backward(grad.contiguous(), joined, state, weights)
         del joined
         o = wt.shape[1]
         grad_x, grad_wt, grad_bt = upsample_backward(
-            grad_joined[..., :o], x, wt, need_input=ctx.needs_input_grad[0]
+            grad_joined[..., :o], x, wt.to(x.dtype), need_input=ctx.needs_input_grad[0]
         )
         grad_skip = grad_joined[..., o:] if skip is not None else None
-        b1, b2, b3 = (_zero(w1, shape) for shape in ctx.bias_shapes)
-        return grad_x, grad_skip, grad_wt, grad_bt, g.w1, b1, g.w2, b2, g.w3, b3
+        grad_wt, grad_bt = grad_wt.to(wt.dtype), grad_bt.to(wt.dtype)
+        return grad_x, grad_skip, grad_wt, grad_bt, *_block_gradients(g, w1, ctx.bias_shapes)
 
 
 def _joined(x: Map, skip: Map | None, weight: UpKernel, bias: Float[Tensor, " o"]) -> Map:
     """The upsampled map, with the skip's channels behind it."""
+    weight, bias = weight.to(x.dtype), bias.to(x.dtype)
     if skip is None:
         return upsample(x, weight, bias)
     o = weight.shape[1]
@@ -157,7 +157,7 @@ def _joined(x: Map, skip: Map | None, weight: UpKernel, bias: Float[Tensor, " o"
 
 
 def _norm_map(
-    x: Map, slope: float | None, residual: Map | None = None
+    x: Map, slope: float, residual: Map | None = None
 ) -> tuple[Map, Float[Tensor, "b c"]]:
     """Normalise every sample in place."""
     scales = []
@@ -173,7 +173,7 @@ def _norm_map_backward(
     grad: Map,
     output: Map,
     rstd: Float[Tensor, "b c"],
-    slope: float | None,
+    slope: float,
     residual: Map | None = None,
     into: Map | None = None,
 ) -> Map:
@@ -208,5 +208,16 @@ def _load(ctx: Any) -> tuple[BlockState, tuple[Tensor, ...]]:
     return state, tuple(inputs)
 
 
-def _zero(like: Tensor, shape: torch.Size | None) -> Tensor | None:
-    return None if shape is None else like.new_zeros(shape)
+def _weights(x: Map, w1: Kernel, w2: Kernel, w3: Kernel | None) -> BlockWeights:
+    """The weights in the dtype of the map (autocast)."""
+    dtype = x.dtype
+    return BlockWeights(w1=w1.to(dtype), w2=w2.to(dtype), w3=None if w3 is None else w3.to(dtype))
+
+
+def _block_gradients(
+    g: BlockWeights, like: Kernel, bias_shapes: list[torch.Size | None]
+) -> list[Tensor | None]:
+    """Gradients of conv1, conv2, conv3 in the parameters' dtype; biases get exact zeros."""
+    biases = [None if s is None else like.new_zeros(s) for s in bias_shapes]
+    weights = [None if w is None else w.to(like.dtype) for w in (g.w1, g.w2, g.w3)]
+    return [tensor for pair in zip(weights, biases, strict=True) for tensor in pair]
