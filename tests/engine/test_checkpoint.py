@@ -93,6 +93,20 @@ class TestWeights:
             load_into(model, {**state, "extra": torch.ones(1)}, "w")
 
 
+    def test_a_model_that_grows_is_asked_to_adapt_first(self):
+        class Growing(torch.nn.Module):
+            def __init__(self) -> None:
+                super().__init__()
+                self.grid = torch.nn.Parameter(torch.zeros(2))
+
+            def adapt_to(self, shapes: dict[str, list[int]]) -> None:
+                self.grid = torch.nn.Parameter(torch.zeros(shapes["grid"]))
+
+        model = Growing()
+        load_into(model, {"grid": torch.arange(4.0)}, "w")
+        assert model.grid.tolist() == [0, 1, 2, 3]
+
+
 class TestState:
     def test_code_in_a_state_file_is_not_run(self, tmp_path):
         class Trap:
