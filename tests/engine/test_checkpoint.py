@@ -92,7 +92,6 @@ class TestWeights:
         with pytest.raises(CheckpointError, match=r"extra\n"):
             load_into(model, {**state, "extra": torch.ones(1)}, "w")
 
-
     def test_a_model_that_grows_is_asked_to_adapt_first(self):
         class Growing(torch.nn.Module):
             def __init__(self) -> None:
