@@ -5,32 +5,38 @@ One primitive per leaf, so a subtree over n primitives has 2n - 1 nodes and the 
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import numpy as np
 from numba import njit
 
-from maskfield.data.synthetic.primitives import Primitives, reaches
+from maskfield.data.synthetic.primitives import reaches
 from maskfield.data.synthetic.solids import FAR, Vec, entry
 
 
-class Tree(NamedTuple):
-    """bounds [node, 2, 3] world; leaf [node] primitive or -1; escape [node] next node after a miss."""
+NODE = np.dtype(
+    [
+        ("low", np.float64, (3,)),
+        ("high", np.float64, (3,)),
+        ("leaf", np.int64),  # primitive, or -1
+        ("escape", np.int64),  # next node after a miss
+    ],
+    align=True,
+)
+"""One node; a tree is an array of these records."""
 
-    bounds: np.ndarray
-    leaf: np.ndarray
-    escape: np.ndarray
 
-
-def primitive_bounds(prims: Primitives) -> np.ndarray:
+def primitive_bounds(prims: np.ndarray) -> np.ndarray:
     """World bounding boxes [p, 2, 3] of primitives."""
-    reach = reaches(prims.kind, prims.axes * prims.half[:, None], prims.taper)
-    return np.stack([prims.centre - reach, prims.centre + reach], axis=1)
+    scaled = prims["axes"] * prims["half"][:, None]
+    reach = reaches(prims["kind"], scaled, prims["taper"])
+    return np.stack([prims["centre"] - reach, prims["centre"] + reach], axis=1)
 
 
-def build_tree(prims: Primitives) -> Tree:
+def build_tree(prims: np.ndarray) -> np.ndarray:
     """Median split of the longest axis of the middles."""
-    return Tree(*_split(primitive_bounds(prims)))
+    bounds, leaf, escape = _split(primitive_bounds(prims))
+    tree = np.zeros(len(leaf), NODE)
+    tree["low"], tree["high"], tree["leaf"], tree["escape"] = bounds[:, 0], bounds[:, 1], leaf, escape
+    return tree
 
 
 @njit(cache=True)
@@ -78,11 +84,11 @@ def _longest(middle: np.ndarray, order: np.ndarray, start: int, stop: int) -> in
 
 
 @njit(cache=True)
-def _meets(bounds: np.ndarray, node: int, o: Vec, inverse: Vec, limit: float) -> bool:
+def _meets(node: np.void, o: Vec, inverse: Vec, limit: float) -> bool:
     enter, leave = 0.0, limit
     for a in range(3):
-        first = (bounds[node, 0, a] - o[a]) * inverse[a]
-        second = (bounds[node, 1, a] - o[a]) * inverse[a]
+        first = (node.low[a] - o[a]) * inverse[a]
+        second = (node.high[a] - o[a]) * inverse[a]
         enter = max(enter, min(first, second))
         leave = min(leave, max(first, second))
     return enter <= leave
@@ -98,17 +104,17 @@ def _inverse(d: Vec) -> Vec:
 
 
 @njit(cache=True)
-def first_hit(prims: Primitives, tree: Tree, o: Vec, d: Vec) -> tuple[int, float]:
+def first_hit(prims: np.ndarray, tree: np.ndarray, o: Vec, d: Vec) -> tuple[int, float]:
     """The primitive a ray enters first and the distance; (-1, FAR) when it meets nothing."""
     inverse = _inverse(d)
     best, hit, node = FAR, -1, 0
-    while node < tree.leaf.shape[0]:
-        if not _meets(tree.bounds, node, o, inverse, best):
-            node = tree.escape[node]
+    while node < tree.shape[0]:
+        if not _meets(tree[node], o, inverse, best):
+            node = tree[node].escape
             continue
-        p = tree.leaf[node]
+        p = tree[node].leaf
         if p >= 0:
-            t = entry(prims, p, o, d, 1e-6)
+            t = entry(prims[p], o, d, 1e-6)
             if t < best:
                 best, hit = t, p
         node += 1
@@ -116,16 +122,16 @@ def first_hit(prims: Primitives, tree: Tree, o: Vec, d: Vec) -> tuple[int, float
 
 
 @njit(cache=True)
-def blocked(prims: Primitives, tree: Tree, o: Vec, d: Vec, distance: float) -> bool:
+def blocked(prims: np.ndarray, tree: np.ndarray, o: Vec, d: Vec, distance: float) -> bool:
     """Whether anything that casts shadows lies on the ray before ``distance``."""
     inverse = _inverse(d)
     node = 0
-    while node < tree.leaf.shape[0]:
-        if not _meets(tree.bounds, node, o, inverse, distance):
-            node = tree.escape[node]
+    while node < tree.shape[0]:
+        if not _meets(tree[node], o, inverse, distance):
+            node = tree[node].escape
             continue
-        p = tree.leaf[node]
-        if p >= 0 and prims.shadow[p] and entry(prims, p, o, d, 1e-6) < distance:
+        p = tree[node].leaf
+        if p >= 0 and prims[p].shadow and entry(prims[p], o, d, 1e-6) < distance:
             return True
         node += 1
     return False

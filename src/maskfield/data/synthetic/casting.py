@@ -7,16 +7,15 @@ import math
 import numpy as np
 from numba import njit, prange
 
-from maskfield.data.synthetic.bvh import Tree, first_hit
+from maskfield.data.synthetic.bvh import first_hit
 from maskfield.data.synthetic.lighting import Lights, display, shade
-from maskfield.data.synthetic.primitives import Primitives
 from maskfield.data.synthetic.solids import Vec
 
 _SKY = (0.55, 0.70, 0.88)  # linear light where a ray meets nothing
 
 
 @njit(cache=True)
-def measure_light(prims: Primitives, tree: Tree, lights: Lights, eye: np.ndarray) -> float:
+def measure_light(prims: np.ndarray, tree: np.ndarray, lights: Lights, eye: np.ndarray) -> float:
     """Mean linear light of what is seen all around from ``eye`` (glowing surfaces left out)."""
     total, seen, count = 0.0, 0, 192
     for i in range(count):
@@ -24,7 +23,7 @@ def measure_light(prims: Primitives, tree: Tree, lights: Lights, eye: np.ndarray
         r, turn = math.sqrt(1.0 - z * z), 2.399963 * i
         o, d = (eye[0], eye[1], eye[2]), (r * math.cos(turn), r * math.sin(turn), z)
         p, t = first_hit(prims, tree, o, d)
-        if p < 0 or prims.emission[p] > 0.0:
+        if p < 0 or prims[p].emission > 0.0:
             continue
         x = (o[0] + t * d[0], o[1] + t * d[1], o[2] + t * d[2])
         c = shade(prims, tree, lights, p, x, 0.5, 0.5, i)
@@ -46,7 +45,7 @@ def _direction(pose: np.ndarray, k: np.ndarray, u: float, v: float) -> Vec:
 
 @njit(cache=True)
 def _look(
-    prims: Primitives, tree: Tree, lights: Lights, o: Vec, d: Vec, a: float, b: float, key: int
+    prims: np.ndarray, tree: np.ndarray, lights: Lights, o: Vec, d: Vec, a: float, b: float, key: int
 ) -> Vec:
     """Display colour seen along one ray."""
     p, t = first_hit(prims, tree, o, d)
@@ -59,8 +58,8 @@ def _look(
 
 @njit(parallel=True, cache=True)
 def cast_images(
-    prims: Primitives,
-    tree: Tree,
+    prims: np.ndarray,
+    tree: np.ndarray,
     lights: Lights,
     poses: np.ndarray,
     intrinsics: np.ndarray,
@@ -84,8 +83,8 @@ def cast_images(
         for u in range(width):
             p, t = first_hit(prims, tree, o, _direction(pose, k, u + 0.5, v + 0.5))
             depth[i, v, u] = t if p >= 0 else 0.0
-            instance[i, v, u] = prims.instance[p] if p >= 0 else 0
-            semantic[i, v, u] = prims.label[p] if p >= 0 else 0
+            instance[i, v, u] = prims[p].instance if p >= 0 else 0
+            semantic[i, v, u] = prims[p].label if p >= 0 else 0
             red, green, blue = 0.0, 0.0, 0.0
             for s in range(samples * samples):
                 a, b = (s % samples + 0.5) / samples, (s // samples + 0.5) / samples

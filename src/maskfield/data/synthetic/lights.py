@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from maskfield.data.synthetic.lighting import Lights
+from maskfield.data.synthetic.lighting import AIR, LAMP, Lights
 from maskfield.data.synthetic.primitives import Placed
 from maskfield.data.synthetic.shell import Opening, wall_distance, wall_yaw
 
@@ -31,9 +31,11 @@ def room_lights(
 
 def pack_lights(found: list[Light], ambient: np.ndarray, interior: np.ndarray) -> Lights:
     """Arrays from (centre, u, v, normal, colour) rows; no rows is a room with ambient light only."""
-    columns = [np.array([f[i] for f in found], np.float64).reshape(-1, 3) for i in range(5)]
-    centre, u, v, normal, colour = columns
-    return Lights(centre, u, v, normal, colour, ambient, interior, np.ones(1))
+    lamps, air = np.zeros(len(found), LAMP), np.zeros(1, AIR)
+    for i, name in enumerate(("centre", "u", "v", "normal", "colour")):
+        lamps[name] = np.array([f[i] for f in found], np.float64).reshape(-1, 3)
+    air["ambient"], air["interior"], air["exposure"] = ambient, interior, 1.0
+    return Lights(lamps, air)
 
 
 def _window(opening: Opening, half: tuple[float, float], day: float) -> Light:

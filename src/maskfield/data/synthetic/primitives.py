@@ -28,26 +28,24 @@ class Material(NamedTuple):
     shadow: bool = True
 
 
-class Primitives(NamedTuple):
-    """Structure of arrays over primitives, as the compiled code reads it.
-
-    kind [p], centre [p,3], half [p,3], axes [p,3,3] (columns are the object's axes in the world),
-    taper [p], texture [p], colours [p,2,3] (linear light), scale [p], emission [p], shadow [p],
-    instance [p] (0 = none), label [p] (class id). Lengths in metres, world frame.
-    """
-
-    kind: np.ndarray
-    centre: np.ndarray
-    half: np.ndarray
-    axes: np.ndarray
-    taper: np.ndarray
-    texture: np.ndarray
-    colours: np.ndarray
-    scale: np.ndarray
-    emission: np.ndarray
-    shadow: np.ndarray
-    instance: np.ndarray
-    label: np.ndarray
+PRIMITIVE = np.dtype(
+    [
+        ("kind", np.int64),
+        ("centre", np.float64, (3,)),  # metres, world
+        ("half", np.float64, (3,)),
+        ("axes", np.float64, (3, 3)),  # columns are the object's axes in the world
+        ("taper", np.float64),
+        ("texture", np.int64),
+        ("colours", np.float64, (2, 3)),  # linear light
+        ("scale", np.float64),
+        ("emission", np.float64),
+        ("shadow", np.int64),
+        ("instance", np.int64),  # 0 = none
+        ("label", np.int64),  # class id
+    ],
+    align=True,
+)
+"""One primitive as the compiled code reads it; a room is an array of these records."""
 
 
 class Solid(NamedTuple):
@@ -163,24 +161,23 @@ class Placed:
         return self.shape.bounds() if self.box is None else self.box
 
 
-def assemble(placed: list[Placed]) -> Primitives:
-    """All solids of all placed shapes, in the world frame."""
+def assemble(placed: list[Placed]) -> np.ndarray:
+    """All solids of all placed shapes, in the world frame: [p] records of ``PRIMITIVE``."""
     rows = [(p, s) for p in placed for s in p.shape.solids]
     rotation = np.array([turn(p.yaw) for p, _ in rows])
-    origin = np.array([p.position for p, _ in rows])
     centre = np.array([s.centre for _, s in rows])
     colours = np.array([(s.material.colour, s.material.second) for _, s in rows])
-    return Primitives(
-        kind=np.array([s.kind for _, s in rows], np.int64),
-        centre=np.einsum("pij,pj->pi", rotation, centre) + origin,
-        half=np.array([s.half for _, s in rows]),
-        axes=np.ascontiguousarray(rotation @ np.array([s.axes for _, s in rows])),
-        taper=np.array([s.taper for _, s in rows]),
-        texture=np.array([s.material.texture for _, s in rows], np.int64),
-        colours=np.clip(colours, 0.0, 1.0) ** 2.2,
-        scale=np.array([s.material.scale for _, s in rows]),
-        emission=np.array([s.material.emission for _, s in rows], np.float64),
-        shadow=np.array([s.material.shadow for _, s in rows], np.bool_),
-        instance=np.array([p.instance for p, _ in rows], np.int32),
-        label=np.array([p.label for p, _ in rows], np.int16),
-    )
+    out = np.zeros(len(rows), PRIMITIVE)
+    out["kind"] = [s.kind for _, s in rows]
+    out["centre"] = np.einsum("pij,pj->pi", rotation, centre) + [p.position for p, _ in rows]
+    out["half"] = [s.half for _, s in rows]
+    out["axes"] = rotation @ np.array([s.axes for _, s in rows])
+    out["taper"] = [s.taper for _, s in rows]
+    out["texture"] = [s.material.texture for _, s in rows]
+    out["colours"] = np.clip(colours, 0.0, 1.0) ** 2.2
+    out["scale"] = [s.material.scale for _, s in rows]
+    out["emission"] = [s.material.emission for _, s in rows]
+    out["shadow"] = [s.material.shadow for _, s in rows]
+    out["instance"] = [p.instance for p, _ in rows]
+    out["label"] = [p.label for p, _ in rows]
+    return out

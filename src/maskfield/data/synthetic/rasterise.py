@@ -16,7 +16,7 @@ from maskfield.data.radiance_grid import NERF_MAE_STEP, DensityKind, RadianceGri
 from maskfield.data.synthetic.bvh import primitive_bounds
 from maskfield.data.synthetic.classes import CLASS_NAMES
 from maskfield.data.synthetic.lighting import Lights, ambient, display, surface, towards
-from maskfield.data.synthetic.primitives import BOX, Primitives
+from maskfield.data.synthetic.primitives import BOX
 from maskfield.data.synthetic.room import Room
 from maskfield.data.synthetic.shadows import visibility
 from maskfield.data.synthetic.solids import Vec, nearest_point, signed_distance, to_object, to_world
@@ -51,11 +51,11 @@ def _overlap(middle: float, half: float, v: float) -> float:
 
 @njit(cache=True)
 def _coverage(
-    prims: Primitives, p: int, x: float, y: float, z: float, sd: float, v: float
+    solid: np.void, x: float, y: float, z: float, sd: float, v: float
 ) -> float:
     """Share of a voxel (taken as aligned with the object) that primitive p fills."""
-    h = prims.half[p]
-    if prims.kind[p] == BOX:
+    h = solid.half
+    if solid.kind == BOX:
         return _overlap(x, h[0], v) * _overlap(y, h[1], v) * _overlap(z, h[2], v)
     thin = min(1.0, 2.0 * min(h[0], min(h[1], h[2])) / v)
     return thin * min(1.0, max(0.0, 0.5 - sd / v))
@@ -63,7 +63,7 @@ def _coverage(
 
 @njit(cache=True, nogil=True)
 def _occupy(
-    prims: Primitives,
+    prims: np.ndarray,
     bounds: np.ndarray,
     low: np.ndarray,
     cell: np.ndarray,
@@ -75,7 +75,8 @@ def _occupy(
     owner = np.full(shape, -1, np.int32)
     v = (cell[0] * cell[1] * cell[2]) ** (1.0 / 3.0)
     start, stop = np.empty(3, np.int64), np.empty(3, np.int64)
-    for p in range(prims.kind.shape[0]):
+    for p in range(prims.shape[0]):
+        solid = prims[p]
         for a in range(3):
             first = np.floor((bounds[p, 0, a] - low[a]) / cell[a] - 0.5)
             last = np.ceil((bounds[p, 1, a] - low[a]) / cell[a] + 0.5)
@@ -84,19 +85,18 @@ def _occupy(
             for j in range(start[1], stop[1]):
                 for k in range(start[2], stop[2]):
                     q = to_object(
-                        prims,
-                        p,
-                        low[0] + (i + 0.5) * cell[0] - prims.centre[p, 0],
-                        low[1] + (j + 0.5) * cell[1] - prims.centre[p, 1],
-                        low[2] + (k + 0.5) * cell[2] - prims.centre[p, 2],
+                        solid,
+                        low[0] + (i + 0.5) * cell[0] - solid.centre[0],
+                        low[1] + (j + 0.5) * cell[1] - solid.centre[1],
+                        low[2] + (k + 0.5) * cell[2] - solid.centre[2],
                     )
-                    sd = signed_distance(prims, p, q[0], q[1], q[2])
+                    sd = signed_distance(solid, q[0], q[1], q[2])
                     if sd > v:
                         continue
-                    share = _coverage(prims, p, q[0], q[1], q[2], sd, v)
+                    share = _coverage(solid, q[0], q[1], q[2], sd, v)
                     if share > 0.0:
                         filled[i, j, k] = 1.0 - (1.0 - filled[i, j, k]) * (1.0 - share)
-                        if prims.shadow[p]:
+                        if solid.shadow:
                             dark[i, j, k] = 1.0 - (1.0 - dark[i, j, k]) * (1.0 - share)
                         if sd < nearest[i, j, k]:
                             nearest[i, j, k], owner[i, j, k] = sd, p
@@ -105,7 +105,7 @@ def _occupy(
 
 @njit(cache=True, nogil=True)
 def _rasterise(
-    prims: Primitives,
+    prims: np.ndarray,
     bounds: np.ndarray,
     lights: Lights,
     low: np.ndarray,
@@ -133,52 +133,51 @@ def _rasterise(
                     low[1] + (j + 0.5) * cell[1],
                     low[2] + (k + 0.5) * cell[2],
                 )
-                x = _surface_point(prims, lights, p, x)
-                c = _shade_voxel(prims, lights, seen, low, cell, p, x)
+                x = _surface_point(prims[p], lights, x)
+                c = _shade_voxel(prims[p], lights, seen, low, cell, x)
                 rgb[0, i, j, k], rgb[1, i, j, k] = display(c[0]), display(c[1])
                 rgb[2, i, j, k] = display(c[2])
-                labels[i, j, k], instances[i, j, k] = prims.label[p], prims.instance[p]
+                labels[i, j, k], instances[i, j, k] = prims[p].label, prims[p].instance
     return rgb, filled, labels, instances
 
 
 @njit(cache=True)
 def _shade_voxel(
-    prims: Primitives,
+    solid: np.void,
     lights: Lights,
     seen: np.ndarray,
     low: np.ndarray,
     cell: np.ndarray,
-    p: int,
     x: Vec,
 ) -> Vec:
     """As ``lighting.shade``, but shadows are looked up in the voxels before the surface."""
-    n, albedo = surface(prims, p, x)
-    glow = prims.emission[p]
+    n, albedo = surface(solid, x)
+    glow = solid.emission
     if glow > 0.0:
         return (albedo[0] * glow, albedo[1] * glow, albedo[2] * glow)
     a = min(max(int((x[0] - low[0]) / cell[0] + 1.5 * n[0]), 0), seen.shape[1] - 1)
     b = min(max(int((x[1] - low[1]) / cell[1] + 1.5 * n[1]), 0), seen.shape[2] - 1)
     c = min(max(int((x[2] - low[2]) / cell[2] + 1.5 * n[2]), 0), seen.shape[3] - 1)
     red, green, blue = ambient(lights, x, n)
-    for i in range(lights.centre.shape[0]):
+    for i in range(lights.lamps.shape[0]):
         strength, _, _ = towards(lights, i, x, n, 0.0, 0.0)
         strength *= seen[i, a, b, c]
-        red += strength * lights.colour[i, 0]
-        green += strength * lights.colour[i, 1]
-        blue += strength * lights.colour[i, 2]
-    e = lights.exposure[0]
+        red += strength * lights.lamps[i].colour[0]
+        green += strength * lights.lamps[i].colour[1]
+        blue += strength * lights.lamps[i].colour[2]
+    e = lights.air[0].exposure
     return (e * red * albedo[0], e * green * albedo[1], e * blue * albedo[2])
 
 
 @njit(cache=True)
-def _surface_point(prims: Primitives, lights: Lights, p: int, x: Vec) -> Vec:
-    """Nearest point on primitive p; where walls run on behind each other, moved into the room."""
-    c = prims.centre[p]
-    q = to_object(prims, p, x[0] - c[0], x[1] - c[1], x[2] - c[2])
-    q = nearest_point(prims, p, q[0], q[1], q[2])
-    w = to_world(prims, p, q[0], q[1], q[2])
+def _surface_point(solid: np.void, lights: Lights, x: Vec) -> Vec:
+    """Nearest point on the solid; where walls run on behind each other, moved into the room."""
+    c = solid.centre
+    q = to_object(solid, x[0] - c[0], x[1] - c[1], x[2] - c[2])
+    q = nearest_point(solid, q[0], q[1], q[2])
+    w = to_world(solid, q[0], q[1], q[2])
     w = (w[0] + c[0], w[1] + c[1], w[2] + c[2])
-    low, high = lights.interior[0], lights.interior[1]
+    low, high = lights.air[0].interior[0], lights.air[0].interior[1]
     away = 0
     for a in range(3):
         away += w[a] < low[a] - 1e-6 or w[a] > high[a] + 1e-6

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from maskfield.data.synthetic import textures as tx
-from maskfield.data.synthetic.bvh import Tree, build_tree
+from maskfield.data.synthetic.bvh import build_tree
 from maskfield.data.synthetic.casting import measure_light
 from maskfield.data.synthetic.classes import CLASS_ID
 from maskfield.data.synthetic.config import RoomConfig
@@ -17,7 +17,7 @@ from maskfield.data.synthetic.decor import hang_pictures, lay_rug, pendant
 from maskfield.data.synthetic.layout import Planner, Stand
 from maskfield.data.synthetic.lighting import Lights
 from maskfield.data.synthetic.lights import room_lights
-from maskfield.data.synthetic.primitives import Material, Placed, Primitives, Shape, assemble
+from maskfield.data.synthetic.primitives import Material, Placed, Shape, assemble
 from maskfield.data.synthetic.shell import (
     THICK,
     Opening,
@@ -53,8 +53,8 @@ class Room:
     config: RoomConfig
     kind: str
     things: tuple[Placed, ...]
-    prims: Primitives
-    tree: Tree
+    prims: np.ndarray
+    tree: np.ndarray
     lights: Lights
     interior: np.ndarray
     box: torch.Tensor
@@ -102,7 +102,7 @@ def finish_room(
     prims = assemble(list(numbered))
     tree = build_tree(prims)
     light = measure_light(prims, tree, lights, 0.5 * (interior[0] + interior[1]))
-    lights.exposure[0] = _MIDDLE_GREY / max(light, 1e-6)
+    lights.air["exposure"] = _MIDDLE_GREY / max(light, 1e-6)
     margin = np.array([[-config.margin], [config.margin]])
     return Room(
         seed=seed,

@@ -17,13 +17,13 @@ _HARD = 2.0  # a voxel half full of matter stops all light
 @njit(cache=True, nogil=True)
 def visibility(lights: Lights, dark: np.ndarray, low: np.ndarray, cell: np.ndarray) -> np.ndarray:
     """Share of every light [light, x, y, z] that reaches every voxel; ``dark`` is matter per voxel."""
-    count = lights.centre.shape[0]
+    count = lights.lamps.shape[0]
     seen = np.zeros((count, dark.shape[0], dark.shape[1], dark.shape[2]), np.float32)
     source = np.empty(3, np.int64)
     for i in range(count):
         for a in range(3):
             # windows shine from their wall: start in the air before it
-            at = (lights.centre[i, a] - low[a]) / cell[a] + 2.0 * lights.normal[i, a]
+            at = (lights.lamps[i].centre[a] - low[a]) / cell[a] + 2.0 * lights.lamps[i].normal[a]
             source[a] = min(max(int(at), 0), dark.shape[a] - 1)
         seen[i, source[0], source[1], source[2]] = 1.0
         farthest = 0

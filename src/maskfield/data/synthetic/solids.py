@@ -10,16 +10,16 @@ import math
 import numpy as np
 from numba import njit
 
-from maskfield.data.synthetic.primitives import BOX, ELLIPSOID, Primitives
+from maskfield.data.synthetic.primitives import BOX, ELLIPSOID
 
 FAR = 1e30
 Vec = tuple[float, float, float]
 
 
 @njit(cache=True)
-def to_object(prims: Primitives, p: int, x: float, y: float, z: float) -> Vec:
+def to_object(solid: np.void, x: float, y: float, z: float) -> Vec:
     """A world vector in the object's frame (metres, not stretched)."""
-    m = prims.axes[p]
+    m = solid.axes
     return (
         m[0, 0] * x + m[1, 0] * y + m[2, 0] * z,
         m[0, 1] * x + m[1, 1] * y + m[2, 1] * z,
@@ -28,9 +28,9 @@ def to_object(prims: Primitives, p: int, x: float, y: float, z: float) -> Vec:
 
 
 @njit(cache=True)
-def to_world(prims: Primitives, p: int, x: float, y: float, z: float) -> Vec:
+def to_world(solid: np.void, x: float, y: float, z: float) -> Vec:
     """An object-frame vector in the world frame."""
-    m = prims.axes[p]
+    m = solid.axes
     return (
         m[0, 0] * x + m[0, 1] * y + m[0, 2] * z,
         m[1, 0] * x + m[1, 1] * y + m[1, 2] * z,
@@ -39,20 +39,20 @@ def to_world(prims: Primitives, p: int, x: float, y: float, z: float) -> Vec:
 
 
 @njit(cache=True)
-def entry(prims: Primitives, p: int, o: Vec, d: Vec, nearest: float) -> float:
-    """Distance along the world ray at which it enters primitive p, or FAR (also when it starts inside)."""
-    c, h = prims.centre[p], prims.half[p]
-    ox, oy, oz = to_object(prims, p, o[0] - c[0], o[1] - c[1], o[2] - c[2])
-    dx, dy, dz = to_object(prims, p, d[0], d[1], d[2])
+def entry(solid: np.void, o: Vec, d: Vec, nearest: float) -> float:
+    """Distance along the world ray at which it enters the solid, or FAR (also when it starts inside)."""
+    c, h = solid.centre, solid.half
+    ox, oy, oz = to_object(solid, o[0] - c[0], o[1] - c[1], o[2] - c[2])
+    dx, dy, dz = to_object(solid, d[0], d[1], d[2])
     uo = (ox / h[0], oy / h[1], oz / h[2])
     ud = (dx / h[0], dy / h[1], dz / h[2])
-    kind = prims.kind[p]
+    kind = solid.kind
     if kind == BOX:
         t = _enter_box(uo, ud)
     elif kind == ELLIPSOID:
         t = _enter_ball(uo, ud)
     else:
-        t = _enter_frustum(uo, ud, prims.taper[p])
+        t = _enter_frustum(uo, ud, solid.taper)
     return t if t > nearest else FAR
 
 
@@ -105,18 +105,18 @@ def _enter_frustum(o: Vec, d: Vec, taper: float) -> float:
 
 
 @njit(cache=True)
-def normal(prims: Primitives, p: int, q: Vec) -> Vec:
+def normal(solid: np.void, q: Vec) -> Vec:
     """Unit outward world normal at (or near) surface point ``q`` given in the object's frame, metres."""
-    h = prims.half[p]
+    h = solid.half
     u = (q[0] / h[0], q[1] / h[1], q[2] / h[2])
-    if prims.kind[p] == BOX:
+    if solid.kind == BOX:
         n = _box_normal(q, h)
-    elif prims.kind[p] == ELLIPSOID:
+    elif solid.kind == ELLIPSOID:
         n = (u[0] / h[0], u[1] / h[1], u[2] / h[2])
     else:
-        n = _frustum_normal(u, h, prims.taper[p])
+        n = _frustum_normal(u, h, solid.taper)
     size = 1.0 / math.sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2] + 1e-300)
-    return to_world(prims, p, n[0] * size, n[1] * size, n[2] * size)
+    return to_world(solid, n[0] * size, n[1] * size, n[2] * size)
 
 
 @njit(cache=True)
@@ -140,22 +140,22 @@ def _frustum_normal(u: Vec, h: np.ndarray, taper: float) -> Vec:
 
 
 @njit(cache=True)
-def signed_distance(prims: Primitives, p: int, x: float, y: float, z: float) -> float:
+def signed_distance(solid: np.void, x: float, y: float, z: float) -> float:
     """Metres to the surface, negative inside; exact for boxes, first order for round solids.
 
     The point is in the object's frame.
     """
-    h = prims.half[p]
-    if prims.kind[p] == BOX:
+    h = solid.half
+    if solid.kind == BOX:
         return outside(abs(x) - h[0], abs(y) - h[1], abs(z) - h[2])
     u = (x / h[0], y / h[1], z / h[2])
-    if prims.kind[p] == ELLIPSOID:
+    if solid.kind == ELLIPSOID:
         k = math.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2])
         if k < 1e-9:
             return -min(h[0], min(h[1], h[2]))
         a, b, c = u[0] / h[0], u[1] / h[1], u[2] / h[2]
         return k * (k - 1.0) / math.sqrt(a * a + b * b + c * c)
-    taper = prims.taper[p]
+    taper = solid.taper
     slope = 0.5 * (taper - 1.0)
     r = 0.5 * (1.0 + taper) + slope * min(1.0, max(-1.0, u[2]))
     radius = min(h[0], h[1])
@@ -175,16 +175,16 @@ def outside(a: float, b: float, c: float) -> float:
 
 
 @njit(cache=True)
-def nearest_point(prims: Primitives, p: int, x: float, y: float, z: float) -> Vec:
+def nearest_point(solid: np.void, x: float, y: float, z: float) -> Vec:
     """Surface point near (x, y, z); both in the object's frame, metres."""
-    h = prims.half[p]
-    if prims.kind[p] == BOX:
+    h = solid.half
+    if solid.kind == BOX:
         return _nearest_on_box(x, y, z, h)
     u = (x / h[0], y / h[1], z / h[2])
-    if prims.kind[p] == ELLIPSOID:
+    if solid.kind == ELLIPSOID:
         k = math.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2])
         return (x / k, y / k, z / k) if k > 1e-9 else (0.0, 0.0, h[2])
-    return _nearest_on_frustum(u, h, prims.taper[p])
+    return _nearest_on_frustum(u, h, solid.taper)
 
 
 @njit(cache=True)

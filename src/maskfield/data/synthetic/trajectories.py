@@ -9,9 +9,8 @@ import torch
 from numba import njit
 
 from maskfield.core.errors import DataError
-from maskfield.data.synthetic.bvh import Tree, first_hit
+from maskfield.data.synthetic.bvh import first_hit
 from maskfield.data.synthetic.classes import CLASS_ID, FURNITURE
-from maskfield.data.synthetic.primitives import Primitives
 from maskfield.data.synthetic.room import Room
 from maskfield.data.synthetic.solids import signed_distance, to_object
 from maskfield.geometry.cameras import Cameras
@@ -22,18 +21,18 @@ _TRIES = 200
 
 
 @njit(cache=True)
-def distance_to_surface(prims: Primitives, x: float, y: float, z: float) -> float:
+def distance_to_surface(prims: np.ndarray, x: float, y: float, z: float) -> float:
     """Metres from a world point to the nearest surface, negative inside a solid."""
     best = 1e30
-    for p in range(prims.kind.shape[0]):
-        c = prims.centre[p]
-        q = to_object(prims, p, x - c[0], y - c[1], z - c[2])
-        best = min(best, signed_distance(prims, p, q[0], q[1], q[2]))
+    for p in range(prims.shape[0]):
+        c = prims[p].centre
+        q = to_object(prims[p], x - c[0], y - c[1], z - c[2])
+        best = min(best, signed_distance(prims[p], q[0], q[1], q[2]))
     return best
 
 
 @njit(cache=True)
-def view_depth(prims: Primitives, tree: Tree, pose: np.ndarray, slope: float) -> float:
+def view_depth(prims: np.ndarray, tree: np.ndarray, pose: np.ndarray, slope: float) -> float:
     """Smallest depth on five rays: straight ahead and half-way to the sides, ``slope`` = tan(fov / 2)."""
     o, nearest = (pose[0, 3], pose[1, 3], pose[2, 3]), 1e30
     for i in range(5):
