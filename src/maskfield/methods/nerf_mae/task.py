@@ -26,6 +26,7 @@ from maskfield.methods.nerf_mae.metrics import (
 )
 
 VALIDATION_STREAM = 2
+INPUT = "rgb in [0, 1], alpha by the nerf_mae rule (step 0.01); axes x, y, z; z up"
 
 
 class NerfMAETask:
@@ -87,6 +88,10 @@ class NerfMAETask:
             for name, error in hidden_errors(prediction, batch["grids"], masked).items():
                 errors[name] = errors.get(name, ErrorSum()) + error
         return {k: sum(v) / len(v) for k, v in means.items()} | summarise(errors)
+
+    def conventions(self) -> dict[str, Any]:
+        """What the network was shown; a checkpoint shown something else is refused."""
+        return {"kind": "NerfMAE", "input": INPUT, "resolution": self._method.resolution}
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """One group: weight decay acts on every trainable tensor (spec nerf_mae 6)."""
