@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from maskfield.core.config import config
 from maskfield.core.errors import ConfigError
@@ -64,6 +64,11 @@ class NerfMAEConfig:
     implementation: Literal["fast", "plain"] = "fast"
     recompute: bool = False
     compat: Literal["official", "maskfield"] = "maskfield"
+
+    training_only: ClassVar[frozenset[str]] = frozenset(
+        {"mask_ratio", "block_size", "strategy", "per_sample_masks", "rgb_region", "rgb_weight"}
+        | {"alpha_weight", "stochastic_depth", "implementation", "recompute", "compat"}
+    )
 
     def __post_init__(self) -> None:
         _check_shape(self)
