@@ -3,7 +3,7 @@
     python benchmarks/bench_store.py [--resolution 160 160 96] [--runs 9]
 
 Every format holds the same grid and ends in the same place: a float32 tensor [4, x, y, z] of
-colour and alpha (npz: after the official density rule is left out, to its favour). Runs alternate;
+colour and density (npz: the official density rule is left out, to its favour). Runs alternate;
 the files are in the page cache. "fresh" hands out a new tensor each time, "buffer" refills one.
 """
 
