@@ -1,6 +1,7 @@
-"""A bounding-volume hierarchy without a stack: nodes in depth-first order, each knows where to go on a miss.
+"""A bounding-volume hierarchy walked without a stack.
 
-One primitive per leaf, so a subtree over n primitives has 2n - 1 nodes and the escape is known beforehand.
+Nodes lie in depth-first order and each knows where to go on a miss. One primitive per leaf, so a
+subtree over n primitives has 2n - 1 nodes and that place is known beforehand.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from numba import njit
 
 from maskfield.data.synthetic.primitives import reaches
 from maskfield.data.synthetic.solids import FAR, Vec, entry
-
 
 NODE = np.dtype(
     [
@@ -35,7 +35,12 @@ def build_tree(prims: np.ndarray) -> np.ndarray:
     """Median split of the longest axis of the middles."""
     bounds, leaf, escape = _split(primitive_bounds(prims))
     tree = np.zeros(len(leaf), NODE)
-    tree["low"], tree["high"], tree["leaf"], tree["escape"] = bounds[:, 0], bounds[:, 1], leaf, escape
+    tree["low"], tree["high"], tree["leaf"], tree["escape"] = (
+        bounds[:, 0],
+        bounds[:, 1],
+        leaf,
+        escape,
+    )
     return tree
 
 

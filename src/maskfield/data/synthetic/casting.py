@@ -1,4 +1,4 @@
-"""Photographs of a room by casting rays: colour, depth, instance and class per pixel; parallel over rows."""
+"""Photographs of a room by casting rays: colour, depth, instance and class per pixel."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def measure_light(prims: np.ndarray, tree: np.ndarray, lights: Lights, eye: np.n
 
 @njit(cache=True)
 def _direction(pose: np.ndarray, k: np.ndarray, u: float, v: float) -> Vec:
-    """World direction through image point (u, v), scaled so that camera z = 1: distances are depths."""
+    """World direction through image point (u, v) with camera z = 1: distances are depths."""
     x, y = (u - k[2]) / k[0], (v - k[3]) / k[1]
     return (
         pose[0, 0] * x + pose[0, 1] * y + pose[0, 2],
@@ -45,7 +45,14 @@ def _direction(pose: np.ndarray, k: np.ndarray, u: float, v: float) -> Vec:
 
 @njit(cache=True)
 def _look(
-    prims: np.ndarray, tree: np.ndarray, lights: Lights, o: Vec, d: Vec, a: float, b: float, key: int
+    prims: np.ndarray,
+    tree: np.ndarray,
+    lights: Lights,
+    o: Vec,
+    d: Vec,
+    a: float,
+    b: float,
+    key: int,
 ) -> Vec:
     """Display colour seen along one ray."""
     p, t = first_hit(prims, tree, o, d)

@@ -1,4 +1,4 @@
-"""Semantic classes of procedural rooms: furniture first, then what hangs or lies flat, then structure."""
+"""Semantic classes of procedural rooms: furniture, then what hangs or lies flat, then structure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where furniture stands: against walls or free, with companions, never overlapping, never in a doorway."""
+"""Where furniture stands: at walls or free, with companions, never overlapping or in a doorway."""
 
 from __future__ import annotations
 

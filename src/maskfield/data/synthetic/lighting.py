@@ -1,4 +1,4 @@
-"""Light on diffuse surfaces: area lights with soft shadows, an ambient term, exposure and display curve."""
+"""Light on diffuse surfaces: area lights, soft shadows, ambient light, exposure, display curve."""
 
 from __future__ import annotations
 
@@ -79,7 +79,14 @@ def towards(lights: Lights, i: int, x: Vec, n: Vec, s: float, t: float) -> tuple
 
 @njit(cache=True)
 def shade(
-    prims: np.ndarray, tree: np.ndarray, lights: Lights, p: int, x: Vec, a: float, b: float, key: int
+    prims: np.ndarray,
+    tree: np.ndarray,
+    lights: Lights,
+    p: int,
+    x: Vec,
+    a: float,
+    b: float,
+    key: int,
 ) -> Vec:
     """Light (linear, exposed) leaving point ``x`` on the surface of primitive ``p``.
 

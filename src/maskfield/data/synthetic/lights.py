@@ -30,7 +30,7 @@ def room_lights(
 
 
 def pack_lights(found: list[Light], ambient: np.ndarray, interior: np.ndarray) -> Lights:
-    """Arrays from (centre, u, v, normal, colour) rows; no rows is a room with ambient light only."""
+    """Records from (centre, u, v, normal, colour) rows; no rows: ambient light only."""
     lamps, air = np.zeros(len(found), LAMP), np.zeros(1, AIR)
     for i, name in enumerate(("centre", "u", "v", "normal", "colour")):
         lamps[name] = np.array([f[i] for f in found], np.float64).reshape(-1, 3)

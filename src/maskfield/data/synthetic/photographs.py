@@ -66,7 +66,7 @@ def room_scene(
     samples: int = 2,
     config: RoomConfig | None = None,
 ) -> Scene:
-    """A metric Scene of room ``seed``: posed photographs with depth, instances, semantics and boxes.
+    """A metric Scene of room ``seed``: posed photographs, depth, instances, semantics, boxes.
 
     Every ``holdout``-th view is for testing (0: none). Same arguments, same bits.
     """

@@ -1,7 +1,8 @@
 """Solid primitives with a material: what every room is made of.
 
-Each primitive is a unit solid (box [-1, 1]^3, unit ball, or upright frustum of radius 1 at z = -1 and
-``taper`` at z = 1) stretched by ``half`` and moved by ``axes`` and ``centre``: x = centre + axes @ (half * u).
+Each primitive is a unit solid (box [-1, 1]^3, unit ball, or upright frustum of radius 1 at z = -1
+and ``taper`` at z = 1), stretched by ``half``, turned by ``axes`` and moved to ``centre``:
+x = centre + axes @ (half * u).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ Colour = tuple[float, float, float]
 
 
 class Material(NamedTuple):
-    """How a surface looks. Colours are display (sRGB) values; ``scale`` is the pattern period in m."""
+    """How a surface looks. Colours are display (sRGB) values; ``scale`` is the period in metres."""
 
     texture: int
     colour: Colour
@@ -61,7 +62,7 @@ class Solid(NamedTuple):
 
 @dataclass
 class Shape:
-    """A thing under construction: origin on the floor below its middle, +y is its front, +z is up."""
+    """A thing under construction: origin on the floor below its middle, +y its front, +z up."""
 
     solids: list[Solid] = field(default_factory=list)
 
@@ -126,7 +127,7 @@ def turn(yaw: float = 0.0, pitch: float = 0.0) -> np.ndarray:
 
 
 def reaches(kind: np.ndarray, scaled: np.ndarray, taper: np.ndarray) -> np.ndarray:
-    """Half extents [p, 3] of bounding boxes in the parent's frame; ``scaled`` [p, 3, 3] = axes * half.
+    """Half extents [p, 3] of boxes in the parent's frame; ``scaled`` [p, 3, 3] = axes * half.
 
     Exact for boxes and ellipsoids and for upright frusta, an upper bound for leaning ones.
     """

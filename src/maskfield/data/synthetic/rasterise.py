@@ -1,7 +1,7 @@
 """Rooms straight to voxels: the radiance and density a field fitted to photographs would hold.
 
-Density lives in a shell below visible surfaces (what is deep inside a solid is never seen), colour is the
-shaded colour of the nearest surface point. sd = signed distance in metres, v = voxel size in metres.
+Density lives in a shell below visible surfaces (what is deep inside a solid is never seen), colour
+is the shaded colour of the nearest surface point. sd = signed distance, v = voxel size, metres.
 """
 
 from __future__ import annotations
@@ -50,9 +50,7 @@ def _overlap(middle: float, half: float, v: float) -> float:
 
 
 @njit(cache=True)
-def _coverage(
-    solid: np.void, x: float, y: float, z: float, sd: float, v: float
-) -> float:
+def _coverage(solid: np.void, x: float, y: float, z: float, sd: float, v: float) -> float:
     """Share of a voxel (taken as aligned with the object) that primitive p fills."""
     h = solid.half
     if solid.kind == BOX:
@@ -69,7 +67,7 @@ def _occupy(
     cell: np.ndarray,
     shape: tuple[int, int, int],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Per voxel [x, y, z]: share of matter, of matter that casts shadows, distance and its owner."""
+    """Per voxel: share of matter, of matter that casts shadows, signed distance, its owner."""
     dark = np.zeros(shape, np.float32)
     filled, nearest = np.zeros(shape, np.float32), np.full(shape, _EMPTY, np.float32)
     owner = np.full(shape, -1, np.int32)
@@ -191,7 +189,7 @@ def _surface_point(solid: np.void, lights: Lights, x: Vec) -> Vec:
 
 
 def peak_sigma_ngp() -> float:
-    """Density, per instant-ngp unit, of a full voxel: alpha = 1 - exp(-sigma * 0.01) = PEAK_ALPHA."""
+    """Density of a full voxel per instant-ngp unit: 1 - exp(-sigma * 0.01) = PEAK_ALPHA."""
     return float(-np.log(1.0 - PEAK_ALPHA) / NERF_MAE_STEP)
 
 

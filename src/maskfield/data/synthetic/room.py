@@ -39,13 +39,13 @@ _MIDDLE_GREY = 0.36  # mean exposed linear light of what a room shows
 
 @dataclass(frozen=True)
 class Room:
-    """A furnished, lit room. World frame: metres, Z-up, floor at z = 0, middle of the floor at x = y = 0.
+    """A furnished, lit room. World: metres, Z-up, floor at z = 0, its middle at x = y = 0.
 
     Attributes:
         seed, config, kind: where it came from.
         things: everything placed, ``instance`` = index + 1.
         prims, tree, lights: what the compiled code reads.
-        interior: [2, 3] min and max of the air. box: [2, 3] the interior and ``config.margin`` around it.
+        interior: [2, 3] min and max of the air. box: [2, 3] that and ``config.margin`` around it.
         boxes: one oriented box per thing, row = instance - 1, label = class id (``CLASS_NAMES``).
     """
 

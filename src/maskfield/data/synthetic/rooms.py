@@ -7,6 +7,7 @@ from maskfield.data.synthetic.config import RoomConfig
 from maskfield.data.synthetic.photographs import RoomImages, render_room, room_scene
 from maskfield.data.synthetic.rasterise import RoomGrids, rasterise_room
 from maskfield.data.synthetic.room import Room, build_room
+from maskfield.data.synthetic.store_rooms import room_grids, write_room_grids
 from maskfield.data.synthetic.trajectories import room_cameras
 
 __all__ = [
@@ -20,7 +21,9 @@ __all__ = [
     "rasterise_room",
     "render_room",
     "room_cameras",
+    "room_grids",
     "room_scene",
+    "write_room_grids",
 ]
 
 

@@ -1,4 +1,4 @@
-"""Builders of things to sit and lie on. Each returns a Shape standing on its own origin, front to +y."""
+"""Builders of things to sit and lie on. Each returns a Shape on its own origin, front to +y."""
 
 from __future__ import annotations
 

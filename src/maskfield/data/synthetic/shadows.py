@@ -1,7 +1,7 @@
-"""Soft shadows on voxels: light sweeps outwards from a source, shell by shell, thinned by what it meets.
+"""Soft shadows on voxels: light sweeps outwards from a source, thinned by what it meets.
 
-A voxel takes its light from the point one layer nearer to the source (bilinear between four voxels of that
-layer), so one pass over the grid serves every surface, and shadows grow softer with distance.
+A voxel takes its light from the point one layer nearer to the source (bilinear between four voxels
+of that layer), so one pass serves every surface, and shadows grow softer with distance.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _HARD = 2.0  # a voxel half full of matter stops all light
 
 @njit(cache=True, nogil=True)
 def visibility(lights: Lights, dark: np.ndarray, low: np.ndarray, cell: np.ndarray) -> np.ndarray:
-    """Share of every light [light, x, y, z] that reaches every voxel; ``dark`` is matter per voxel."""
+    """Share of every light [light, x, y, z] that reaches a voxel; ``dark`` = matter per voxel."""
     count = lights.lamps.shape[0]
     seen = np.zeros((count, dark.shape[0], dark.shape[1], dark.shape[2]), np.float32)
     source = np.empty(3, np.int64)

@@ -1,4 +1,4 @@
-"""The room's shell: walls with holes for doors and windows, floor, ceiling, what hangs on the walls."""
+"""The room's shell: walls with holes for doors and windows, floor, ceiling, pictures."""
 
 from __future__ import annotations
 

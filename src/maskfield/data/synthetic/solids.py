@@ -1,6 +1,6 @@
 """Closed-form geometry of one primitive: entry of a ray, normal, signed distance, nearest point.
 
-Short names: u = point in the unit solid's frame, h = half sizes, r(z) = radius of the frustum at height z.
+Short names: u = point in the unit solid's frame, h = half sizes, r(z) = frustum radius at height z.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def to_world(solid: np.void, x: float, y: float, z: float) -> Vec:
 
 @njit(cache=True)
 def entry(solid: np.void, o: Vec, d: Vec, nearest: float) -> float:
-    """Distance along the world ray at which it enters the solid, or FAR (also when it starts inside)."""
+    """Distance along the world ray where it enters the solid; FAR if never or starting inside."""
     c, h = solid.centre, solid.half
     ox, oy, oz = to_object(solid, o[0] - c[0], o[1] - c[1], o[2] - c[2])
     dx, dy, dz = to_object(solid, d[0], d[1], d[2])
@@ -106,7 +106,7 @@ def _enter_frustum(o: Vec, d: Vec, taper: float) -> float:
 
 @njit(cache=True)
 def normal(solid: np.void, q: Vec) -> Vec:
-    """Unit outward world normal at (or near) surface point ``q`` given in the object's frame, metres."""
+    """Unit outward world normal at surface point ``q`` (object's frame, metres)."""
     h = solid.half
     u = (q[0] / h[0], q[1] / h[1], q[2] / h[2])
     if solid.kind == BOX:

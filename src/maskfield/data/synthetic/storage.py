@@ -1,4 +1,4 @@
-"""Builders of tables, cupboards and shelves. Each returns a Shape on its own origin, front to +y."""
+"""Builders of tables, cupboards, shelves. Each returns a Shape on its own origin, front to +y."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Procedural patterns, evaluated in object space (metres) from an integer hash: no files, no state."""
+"""Procedural patterns, evaluated in object space (metres) from an integer hash."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def pattern(texture: int, x: float, y: float, z: float, scale: float, seed: int)
     """How much of the second colour shows at object-space point (x, y, z), in [0, 1]."""
     x, y, z = x / scale + 0.137, y / scale + 0.291, z / scale + 0.413
     if texture == CHECKER:
-        return float((int(math.floor(x)) + int(math.floor(y)) + int(math.floor(z))) & 1)
+        return float((math.floor(x) + math.floor(y) + math.floor(z)) & 1)
     if texture == STRIPES:
         return 1.0 if (x - math.floor(x)) < 0.45 else 0.0
     if texture == WOOD:
@@ -107,7 +107,7 @@ def surface_colour(
     relative_height: float,
     seed: int,
 ) -> tuple[float, float, float]:
-    """Albedo (linear light) at object-space point; ``relative_height`` in [-1, 1] within the solid."""
+    """Albedo (linear light) at an object-space point; ``relative_height`` in [-1, 1]."""
     if texture == SKY:
         return _sky(colours, x, y, relative_height, seed)
     if texture == PATCHES:
@@ -137,7 +137,7 @@ def _patches(x: float, y: float, z: float, seed: int) -> tuple[float, float, flo
     best, red, green, blue = 1e9, 0.0, 0.0, 0.0
     for a in range(-1, 2):
         for c in range(-1, 2):
-            i, k = int(math.floor(x)) + a, int(math.floor(z)) + c
+            i, k = math.floor(x) + a, math.floor(z) + c
             dx = i + hash01(i, k, 1, seed) - x
             dz = k + hash01(i, k, 2, seed) - z
             if dx * dx + dz * dz < best:

@@ -16,6 +16,7 @@ from maskfield.data.synthetic.solids import signed_distance, to_object
 from maskfield.geometry.cameras import Cameras
 
 CLEARANCE = 0.22  # metres between a camera and the nearest surface
+STEEPEST = 0.6  # largest vertical part of a viewing direction
 _STREAM = 0x43616D73
 _TRIES = 200
 
@@ -33,7 +34,7 @@ def distance_to_surface(prims: np.ndarray, x: float, y: float, z: float) -> floa
 
 @njit(cache=True)
 def view_depth(prims: np.ndarray, tree: np.ndarray, pose: np.ndarray, slope: float) -> float:
-    """Smallest depth on five rays: straight ahead and half-way to the sides, ``slope`` = tan(fov / 2)."""
+    """Smallest depth on five rays, ahead and half-way to the sides; ``slope`` = tan(fov / 2)."""
     o, nearest = (pose[0, 3], pose[1, 3], pose[2, 3]), 1e30
     for i in range(5):
         x = 0.5 * slope * ((i == 1) - (i == 2))
@@ -59,7 +60,7 @@ def look_at(eye: np.ndarray, target: np.ndarray) -> np.ndarray:
 def room_cameras(
     room: Room, views: int, width: int = 160, height: int = 120, *, fov: float = 75.0, seed: int = 0
 ) -> Cameras:
-    """``views`` cameras in free space, evenly around the walls, horizontal field of view ``fov`` degrees.
+    """``views`` cameras in free space, evenly around the walls; ``fov`` = horizontal, degrees.
 
     Raises:
         DataError: no free place was found (a room packed to the ceiling).
@@ -78,12 +79,12 @@ def room_cameras(
 
 
 def _free_view(room: Room, place: float, slope: float, rng: np.random.Generator) -> np.ndarray:
-    """The first drawn view that stands clear of everything and does not stare at something close."""
+    """The first drawn view that stands clear and does not stare at something close."""
     best, widest = None, 0.0
     for attempt in range(_TRIES):
         pose = look_at(_eye(room, place, attempt, rng), _target(room, rng))
         x, y, z = pose[:, 3]
-        if distance_to_surface(room.prims, x, y, z) < CLEARANCE:
+        if abs(pose[2, 2]) > STEEPEST or distance_to_surface(room.prims, x, y, z) < CLEARANCE:
             continue
         depth = view_depth(room.prims, room.tree, pose, slope)
         if depth > 0.9:
