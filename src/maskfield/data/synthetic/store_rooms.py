@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ _AHEAD = 32  # rooms in memory at a time
 
 
 @dataclass(frozen=True)
-class RoomGridSequence(Sequence[Tensor]):
+class RoomGridSequence:
     """``count`` rooms from ``first_seed`` on, made when asked for; index i is always one room."""
 
     first_seed: int
@@ -35,7 +35,7 @@ class RoomGridSequence(Sequence[Tensor]):
     def __len__(self) -> int:
         return self.count
 
-    def __getitem__(self, index: int) -> Float[Tensor, "4 x y z"]:  # type: ignore[override]
+    def __getitem__(self, index: int) -> Float[Tensor, "4 x y z"]:
         """Colour and official alpha, float32; voxel counts differ from room to room."""
         return self.grids(index).radiance.rgba()
 
