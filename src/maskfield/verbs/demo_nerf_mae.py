@@ -10,6 +10,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from maskfield.core.files import write_text
+
 if TYPE_CHECKING:
     from maskfield.data.radiance_grid import RadianceGrid
     from maskfield.data.scene import Scene
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
     from maskfield.engine.loop import RunResult
     from maskfield.figures.pictures import Picture
     from maskfield.figures.report import Section
+
+
+_MARK = ".maskfield-demo"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -385,7 +390,8 @@ def _reconstructions(
 
 
 def _clear(folder: Path) -> None:
-    """Make room for another demo in a folder that a demo wrote before; leave anything else."""
-    if (folder / "report.html").is_file() or not folder.exists():
+    """Make room for another demo in a folder that a demo wrote to before; leave anything else."""
+    if (folder / _MARK).is_file():
         for name in ("scene", "fit", "pretrain"):
             shutil.rmtree(folder / name, ignore_errors=True)
+    write_text(folder / _MARK, "A demo of maskfield writes here and clears what it wrote before.\n")
