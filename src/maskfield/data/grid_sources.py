@@ -7,8 +7,7 @@ Procedural rooms are rasterised once, into a store in the cache, and read from t
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -18,12 +17,11 @@ from torch import Tensor
 
 from maskfield.core.errors import ConfigError, DataError
 from maskfield.data.config import DensityRule, GridDataConfig
-from maskfield.data.radiance_grid import RadianceGrid, load_grid
+from maskfield.data.radiance_grid import load_grid
 from maskfield.data.readers import nerf_rpn
-from maskfield.data.store import GridStore, is_store, open_store, write_store
+from maskfield.data.store import GridStore, is_store, open_store
 
 ROOMS_REVISION = 1  # raise when the procedural rooms change, so that cached grids are made again
-_AHEAD = 64  # rooms rasterised at a time; bounds the memory
 
 
 class GridSource(Protocol):
@@ -95,6 +93,8 @@ def open_grids(config: GridDataConfig) -> tuple[GridSource, GridSource]:
 def room_store(split: str, count: int, resolution: int, cache: str | None = None) -> GridStore:
     """Rasterised rooms of one split of ``rooms-v1``, from the cache or made now.
 
+    Labels and boxes lie beside the grids (see ``synthetic.store_rooms``).
+
     Args:
         split: "train", "val" or "test"; splits never share a seed.
         count: rooms. resolution: voxels along the longest side.
@@ -104,7 +104,11 @@ def room_store(split: str, count: int, resolution: int, cache: str | None = None
     folder = folder / f"rooms-v1-r{ROOMS_REVISION}-{split}-{count}x{resolution}"
     if (folder / "index.json").is_file():
         return open_store(folder)
-    return write_store(_rooms(split, count, resolution), folder)
+    from maskfield.data.synthetic.splits import split_seeds
+    from maskfield.data.synthetic.store_rooms import write_room_grids
+
+    seeds = split_seeds(split, count)
+    return write_room_grids(folder, len(seeds), seeds.start, resolution)
 
 
 def user_cache() -> Path:
@@ -127,20 +131,6 @@ def _procedural(config: GridDataConfig) -> tuple[GridSource, GridSource]:
     return StoredGrids(whole, tuple(range(count))), StoredGrids(
         validation, tuple(range(len(validation)))
     )
-
-
-def _rooms(split: str, count: int, resolution: int) -> Iterator[tuple[str, RadianceGrid]]:
-    from maskfield.data.synthetic.rasterise import rasterise_room
-    from maskfield.data.synthetic.rooms import make_room
-    from maskfield.data.synthetic.splits import split_seeds
-
-    def one(seed: int) -> tuple[str, RadianceGrid]:
-        return f"room-{seed:07d}", rasterise_room(make_room(seed), resolution).radiance
-
-    seeds = list(split_seeds(split, count))
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # the rasteriser releases the GIL
-        for first in range(0, len(seeds), _AHEAD):
-            yield from pool.map(one, seeds[first : first + _AHEAD])
 
 
 def _from_store(store: GridStore, config: GridDataConfig) -> tuple[GridSource, GridSource]:
