@@ -53,7 +53,9 @@ def cast_for_autocast(x: Tensor) -> Tensor:
     so that no second copy of the weights is kept between the two.
     """
     kind = x.device.type
-    return x.to(torch.get_autocast_dtype(kind)) if torch.is_autocast_enabled(kind) else x
+    if not torch.amp.is_autocast_available(kind) or not torch.is_autocast_enabled(kind):
+        return x
+    return x.to(torch.get_autocast_dtype(kind))
 
 
 def _norm(x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c x y z"]:

@@ -151,7 +151,7 @@ def config_from_official(state_dict: Mapping[str, Tensor]) -> NerfMAEConfig:
         patch = keys["patch_partition.0.weight"].shape[-1]
         depths = tuple(_stage_depth(keys, stage) for stage in range(4))
         bias = "attn.relative_position_bias_table"
-        heads = tuple(keys[f"stages.{s}.1.{bias}"].shape[1] for s in range(4))
+        heads = tuple(keys[f"stages.{s}.{min(s, 1)}.{bias}"].shape[1] for s in range(4))
     except (KeyError, ValueError) as error:
         raise CheckpointError(
             f"not the state dict of a NeRF-MAE: {error} is missing or has another shape",
