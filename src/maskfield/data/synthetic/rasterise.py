@@ -53,10 +53,8 @@ def _overlap(middle: float, half: float, v: float) -> float:
 def _coverage(solid: np.void, x: float, y: float, z: float, sd: float, v: float) -> float:
     """Share of a voxel (taken as aligned with the object) that primitive p fills."""
     h = solid.half
-    if solid.kind == BOX:
-        return _overlap(x, h[0], v) * _overlap(y, h[1], v) * _overlap(z, h[2], v)
-    thin = min(1.0, 2.0 * min(h[0], min(h[1], h[2])) / v)
-    return thin * min(1.0, max(0.0, 0.5 - sd / v))
+    share = _overlap(x, h[0], v) * _overlap(y, h[1], v) * _overlap(z, h[2], v)
+    return share if solid.kind == BOX else min(share, min(1.0, max(0.0, 0.5 - sd / v)))
 
 
 @njit(cache=True, nogil=True)
