@@ -21,7 +21,7 @@ from _common import environment_line, medians, peak_memory_mb, save_result, time
 from maskfield.data.synthetic.rooms import room_scene
 from maskfield.engine.config import RunConfig
 from maskfield.fields.config import quick
-from maskfield.fields.fit_step import FusedStep
+from maskfield.fields.fit_step import FusedStep, StepRates
 from maskfield.fields.fit import fit_config
 from maskfield.fields.photos import PixelBatch
 from maskfield.fields.sampler import VoxelMarch
@@ -34,6 +34,16 @@ from maskfield.rendering.compositing import Compositing
 from maskfield.rendering.renderer import render
 
 PATHS = ("fused", "embedding_bag", "grid_sample")
+RATES = StepRates(
+    lr_density=0.0,
+    lr_colour=0.0,
+    beta=0.0,
+    tv_density=0.0,
+    tv_colour=0.0,
+    sparsity=0.0,
+    distortion=0.0,
+    w_min=-1.0,
+)
 Gradients = tuple[float, torch.Tensor, torch.Tensor]
 
 
@@ -41,7 +51,7 @@ def prepared(rays: int, longest: int, steps: int = 300) -> tuple[VoxelField, Pix
     """A field fitted for a moment to a procedural room, so that space is empty where it should be,
     and one batch of its pixels."""
     torch.manual_seed(0)
-    method = replace(quick(), resolutions=(longest // 2, longest), w_min=0.0)
+    method = replace(quick(), resolutions=(longest // 2, longest))
     base = fit_config("quick")
     config: RunConfig = replace(base, method=method, engine=replace(base.engine, steps=steps))
     task = VoxelFitTask(config, room_scene(0, views=24, width=120, height=90))
@@ -54,7 +64,7 @@ def fused(field: VoxelField, batch: PixelBatch, step: FusedStep) -> Gradients:
     """Loss and dense gradients by the fused pass."""
     offset = np.full(len(batch.rays), 0.5, np.float32)
     gains = np.ones((int(batch.image.max()) + 1, 3), np.float32)
-    report = step.gradients(field, batch, offset, gains, 0.0)
+    report = step.gradients(field, batch, offset, gains, RATES)
     step.gradient.merge()
     density, colour = torch.zeros_like(field.density), torch.zeros_like(field.colour)
     flat = density.numpy().reshape(-1), colour.numpy().reshape(-1, colour.shape[-1])

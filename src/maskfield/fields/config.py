@@ -33,14 +33,19 @@ class VoxelFitConfig:
             scene says no near, in scene units.
         lr_density, lr_colour: step lengths of RMSprop; ``lr_final`` is the factor they fall to.
         beta: decay of RMSprop's second moment.
-        tv_density, tv_colour: strength of total variation. sparsity: constant pull of density
+        tv_density, tv_colour: strength of total variation, applied (as much stronger)
+            every ``tv_every`` steps. sparsity: constant pull of density
             to empty. distortion: strength of the distortion loss.
         exposure: fit one gain per image and channel; evaluation uses the mean (1).
         background: "auto": random for images with opacity, else the photographs' mean colour.
-        patch: side of the square of neighbouring pixels that rays are drawn in.
+        patches: side of the square of neighbouring pixels that rays are drawn in, per stage; squares
+            share memory and so cost less per ray.
+        view_from: the first stage in which colour may depend on the viewing direction.
+        view_counts: scale a voxel's density step by the share of views that see it (as DVGO does),
+            which keeps matter from growing just before single cameras.
         stop: a ray ends when less light than this is left. w_min: samples with smaller weights get
             no colour.
-        occupancy_every: steps between updates of the cells that are skipped.
+        occupancy_every: steps between updates of the cells that are skipped, after the first stage.
         occupancy_alpha: opacity of one step below which a cell counts as empty.
         max_samples: most samples on a ray.
         validation_images: held-out images measured during the run (all of them at the end).
@@ -56,34 +61,38 @@ class VoxelFitConfig:
     refit_box: int = 0
     refit_tail: float = 0.1
     step: float = 1.0
-    initial: float = -4.0
+    initial: float = -7.0
     near: float = 0.1
-    lr_density: float = 0.1
-    lr_colour: float = 0.05
+    lr_density: float = 0.2
+    lr_colour: float = 0.2
     lr_final: float = 0.1
     beta: float = 0.95
     tv_density: float = 1e-5
     tv_colour: float = 1e-3
+    tv_every: int = 2
     sparsity: float = 1e-6
     distortion: float = 0.0
     exposure: bool = False
+    view_counts: bool = True
     background: Literal["auto", "mean", "random", "white", "black"] = "auto"
-    patch: int = 1
+    patches: tuple[int, ...] = (1, 2, 4, 4)
+    view_from: int = 1
     stop: float = 1e-3
-    w_min: float = 1e-3
+    w_min: float = 1e-4
     occupancy_every: int = 100
-    occupancy_alpha: float = 5e-3
+    occupancy_alpha: float = 2e-3
     max_samples: int = 1024
     validation_images: int = 4
 
     def __post_init__(self) -> None:
         stages = len(self.resolutions)
         _require("rays", self.rays, len(self.rays) == stages >= 1, "give one number per stage")
+        _require("patches", self.patches, len(self.patches) == stages, "give one per stage")
         good = len(self.shares) == stages and abs(sum(self.shares) - 1) < 1e-6
         _require("shares", self.shares, good, "give one fraction per stage, with sum 1")
         _require("degree", self.degree, 0 <= self.degree <= 2, "give 0, 1 or 2")
         _require("resolutions", self.resolutions, min(self.resolutions) >= 4, "give 4 or more")
-        for name in ("box_scale", "shell", "step", "lr_density", "lr_colour", "lr_final", "patch"):
+        for name in ("box_scale", "shell", "step", "lr_density", "lr_colour", "lr_final"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "give a number above 0")
         for name in (
             "tv_density",
@@ -95,7 +104,7 @@ class VoxelFitConfig:
             "occupancy_alpha",
         ):
             _require(name, getattr(self, name), getattr(self, name) >= 0, "give 0 or more")
-        for name in ("occupancy_every", "max_samples"):
+        for name in ("occupancy_every", "tv_every", "max_samples"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "give 1 or more")
         _require("beta", self.beta, 0 <= self.beta < 1, "give a number in [0, 1)")
         _require("stop", self.stop, 0 <= self.stop < 1, "give a number in [0, 1)")
@@ -118,7 +127,12 @@ def default() -> VoxelFitConfig:
 def quick() -> VoxelFitConfig:
     """For small procedural rooms: under a minute on two cores."""
     return replace(
-        default(), resolutions=(64, 128), rays=(2048, 4096), shares=(0.6, 0.4), refit_box=-1
+        default(),
+        resolutions=(64, 128),
+        rays=(2048, 4096),
+        patches=(1, 2),
+        shares=(0.6, 0.4),
+        refit_box=-1,
     )
 
 

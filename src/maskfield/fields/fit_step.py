@@ -1,8 +1,8 @@
 """One fitting step of a voxel field: the fused numba pass, and its torch twin (the CUDA path).
 
 Both minimise, summed over rays, |gain * colour - target|^2 / 3 + distortion, add the gradient of a
-Huber total variation on the voxels touched, and take one RMSprop step there. ``second`` [voxel, 2]
-holds the second moments (density, colour).
+Huber total variation on the voxels touched, and take one RMSprop step there. ``moments`` [voxel, 3]
+holds the second moments of density and colour, and the voxel's share of the density's step.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class StepRates:
     tv_colour: float
     sparsity: float
     distortion: float
+    w_min: float
+    view_dependent: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,13 +62,13 @@ class FusedStep:
     def __call__(
         self,
         field: VoxelField,
-        second: Tensor,
+        moments: Tensor,
         batch: PixelBatch,
         offset: np.ndarray,
         gains: np.ndarray,
         rates: StepRates,
     ) -> StepReport:
-        report = self.gradients(field, batch, offset, gains, rates.distortion)
+        report = self.gradients(field, batch, offset, gains, rates)
         density, colour, shape, _ = packed_volume(field)
         kind = density.dtype.type
         self.gradient.merge()
@@ -78,11 +80,9 @@ class FusedStep:
                 )
             )
         steps = kind(rates.lr_density), kind(rates.lr_colour), kind(rates.beta)
-        moments = second.numpy()
+        state = moments.numpy()
         self.gradient.each(
-            lambda touched, rows, a, b: update(
-                density, colour, moments, touched, rows, a, b, *steps
-            )
+            lambda touched, rows, a, b: update(density, colour, state, touched, rows, a, b, *steps)
         )
         self.gradient.clear()
         return report
@@ -93,7 +93,7 @@ class FusedStep:
         batch: PixelBatch,
         offset: np.ndarray,
         gains: np.ndarray,
-        distortion: float,
+        rates: StepRates,
     ) -> StepReport:
         """Loss and gradients of a batch; they stay in ``self.gradient``, not yet merged."""
         kind = field.density.dtype
@@ -102,7 +102,10 @@ class FusedStep:
         number = basis.dtype
         given = np.zeros((len(rays), 0, 2), number)
         lines = (rays, basis, spans, given, batch.background.astype(number, copy=False))
-        volume, settings = packed_volume(field), packed_settings(field, distortion)
+        if not rates.view_dependent:
+            basis[:, 1:] = 0  # as if colour were the same from everywhere
+        volume, settings = packed_volume(field), packed_settings(field, rates.distortion)
+        settings[4] = rates.w_min
         target, limit = batch.target.astype(number, copy=False), field.settings.max_samples
         count = self.workers.count
         reports, to_gains = np.zeros((count, 4)), np.zeros((count, *gains.shape), number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -55,3 +56,22 @@ def surface_box(
     low, high = ordered[round(tail * last)], ordered[round((1 - tail) * last)]
     grow = 0.05 * (high - low).max()
     return torch.stack([low - grow, high + grow])
+
+
+@torch.no_grad()
+def view_shares(field: VoxelField, scene: Scene, longest: int = 48) -> np.ndarray:
+    """Share of the training cameras that have each voxel in their image, relative to the most seen.
+
+    Counted on a grid of at most ``longest`` voxels a side and interpolated; at least 0.02.
+    """
+    shape = [max(2, round(n * min(1, longest / max(field.resolution)))) for n in field.resolution]
+    points = field.world_of_grid((shape[0], shape[1], shape[2])).reshape(-1, 3).float()
+    count = torch.zeros(len(points))
+    for index in scene.indices("train"):
+        camera = scene.cameras[index]
+        uv, depth = camera.project(points)
+        inside = (uv >= 0).all(-1) & (uv[..., 0] < camera.width) & (uv[..., 1] < camera.height)
+        count += (inside & (depth > field.settings.near))[0]
+    share = (count / count.max().clamp_min(1)).clamp_min(0.02).reshape(1, 1, *shape)
+    size = list(field.resolution)
+    return F.interpolate(share, size=size, mode="trilinear")[0, 0].numpy()

@@ -19,7 +19,7 @@ from maskfield.fields.config import VoxelFitConfig
 from maskfield.fields.evaluate import evaluate_field
 from maskfield.fields.fit_step import FusedStep, StepRates
 from maskfield.fields.photos import Background, Photographs
-from maskfield.fields.region import first_box, is_contracted, surface_box
+from maskfield.fields.region import first_box, is_contracted, surface_box, view_shares
 from maskfield.fields.voxel import VoxelField, VoxelSettings
 
 _GAIN_RATE = 0.005
@@ -39,7 +39,7 @@ class VoxelFitTask:
         self.photographs = _photographs(scene, self.method, self.model.settings.near)
         self.model.background.copy_(torch.from_numpy(_shown_background(scene, self.photographs)))
         self.stage, self.refitted = 0, False
-        self.second = _moments(self.model)
+        self.moments = self._fresh_moments()
         self.gains = np.ones((len(scene), 3), np.float32)
         self.gain_second = np.zeros((len(scene), 3), np.float32)
         self._step: FusedStep | None = None
@@ -78,10 +78,12 @@ class VoxelFitTask:
         """One fitting step, and what is due at this step: finer voxels, another box, empty cells."""
         generator = np.random.default_rng(mixed_seed(self.config.seed, step))
         self._advance(step, generator)
-        pixels = self.photographs.draw(self.method.rays[self.stage], generator, self.method.patch)
+        pixels = self.photographs.draw(
+            self.method.rays[self.stage], generator, self.method.patches[self.stage]
+        )
         offset = generator.random(len(pixels.rays), dtype=np.float32)
         rates = self._rates(step)
-        report = self._stepper()(self.model, self.second, pixels, offset, self.gains, rates)
+        report = self._stepper()(self.model, self.moments, pixels, offset, self.gains, rates)
         if self.method.exposure:
             self._move_gains(report.gain_gradient, rates.lr_colour / self.method.lr_colour)
         mse = torch.tensor(report.squared_error / max(report.rays, 1))
@@ -109,14 +111,14 @@ class VoxelFitTask:
         return {
             "stage": self.stage,
             "refitted": self.refitted,
-            "second": self.second,
+            "moments": self.moments,
             "gains": torch.from_numpy(self.gains),
             "gain_second": torch.from_numpy(self.gain_second),
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.stage, self.refitted = state["stage"], state["refitted"]
-        self.second = torch.from_numpy(state["second"].numpy().copy())
+        self.moments = torch.from_numpy(state["moments"].numpy().copy())
         self.gains, self.gain_second = state["gains"].numpy(), state["gain_second"].numpy()
         self._step = None
 
@@ -134,21 +136,24 @@ class VoxelFitTask:
     def _rates(self, step: int) -> StepRates:
         m = self.method
         fall = m.lr_final ** (step / self.config.engine.steps)
+        often = m.tv_every if step % m.tv_every == 0 else 0
         return StepRates(
             lr_density=m.lr_density * fall,
             lr_colour=m.lr_colour * fall,
             beta=m.beta,
-            tv_density=m.tv_density,
-            tv_colour=m.tv_colour,
-            sparsity=m.sparsity,
+            tv_density=m.tv_density * often,
+            tv_colour=m.tv_colour * often,
+            sparsity=m.sparsity * often,
             distortion=m.distortion,
+            w_min=m.w_min,
+            view_dependent=self.stage >= m.view_from,
         )
 
     def _advance(self, step: int, generator: np.random.Generator) -> None:
         stage = self.method.stage(step, self.config.engine.steps)
         if stage != self.stage:
             self._refine(stage, generator)
-        elif step > 0 and step % self.method.occupancy_every == 0:
+        elif stage > 0 and step % self.method.occupancy_every == 0:
             self.model.update_occupancy(self.method.occupancy_alpha)
 
     def _refine(self, stage: int, generator: np.random.Generator) -> None:
@@ -158,7 +163,7 @@ class VoxelFitTask:
             self.refitted = True
         finer = self.model.resampled(box, self.method.resolutions[stage])
         self.model.adopt(finer)
-        self.stage, self._step, self.second = stage, None, _moments(self.model)
+        self.stage, self._step, self.moments = stage, None, self._fresh_moments()
         share = self.model.update_occupancy(self.method.occupancy_alpha)
         get_logger().info(
             "stage %d: %s voxels, %.0f %% of the cells occupied",
@@ -166,6 +171,14 @@ class VoxelFitTask:
             "x".join(str(n) for n in self.model.resolution),
             100 * share,
         )
+
+    def _fresh_moments(self) -> Tensor:
+        """Second moments of zero; shares from the number of views."""
+        moments = np.zeros((self.model.density.numel(), 3), np.float32)
+        moments[:, 2] = 1
+        if self.method.view_counts:
+            moments[:, 2] = view_shares(self.model, self.scene).reshape(-1)
+        return torch.from_numpy(moments)
 
     def _move_gains(self, gradient: np.ndarray, fall: float) -> None:
         """RMSprop on the gains; their mean stays 1, so evaluation needs none."""
@@ -206,7 +219,3 @@ def _shown_background(scene: Scene, photographs: Photographs) -> np.ndarray:
     if photographs.background in fixed:
         return np.full(3, fixed[photographs.background], np.float32)
     return np.ones(3, np.float32) if scene.opacity is not None else photographs.mean_colour
-
-
-def _moments(field: VoxelField) -> Tensor:
-    return torch.from_numpy(np.zeros((field.density.numel(), 2), np.float32))

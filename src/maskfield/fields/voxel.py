@@ -137,13 +137,17 @@ class VoxelField(nn.Module):
         size = points.new_tensor(self.resolution)
         return (q / self.extent + 1) / 2 * size, longer
 
-    def world_of_voxels(self) -> Float[Tensor, "x y z 3"]:
-        """World positions of all voxel centres, float64."""
+    def world_of_grid(self, shape: tuple[int, int, int]) -> Float[Tensor, "x y z 3"]:
+        """World positions of the voxel centres of a grid over the field's space, float64."""
         reach = torch.full((2, 3), self.extent, dtype=torch.float64)
         reach[0] *= -1
-        q = voxel_centres(reach, self.resolution).to(self.field_from_world.device)
-        p = uncontract(q, self.settings.shell) if self.settings.shell > 0 else q
+        q = voxel_centres(reach, shape).to(self.field_from_world.device)
+        p = uncontract(q, self.settings.shell) if self.contracted else q
         return apply(torch.linalg.inv(self.field_from_world.double()), p)
+
+    def world_of_voxels(self) -> Float[Tensor, "x y z 3"]:
+        """World positions of the field's own voxel centres, float64."""
+        return self.world_of_grid(self.resolution)
 
     # ------------------------------------------------------------ the Field protocol
 

@@ -81,6 +81,8 @@ def _draw(
     lines = _lines(field, rays, sampler, background)
     settings = packed_settings(field)
     settings[3] = compositing.early_stop
+    if torch.is_grad_enabled():
+        settings[4] = -1.0  # exact gradients for every sample
     pixels = _FusedPixels.apply(field.density, field.colour, field, lines, settings)
     colour, depth, opacity = pixels[:, :3], pixels[:, 3], pixels[:, 4]
     if compositing.depth == "expected":

@@ -112,7 +112,8 @@ def scatter(
     """Gradient of one ray into a compact gradient; returns the rows in use.
 
     GRAD holds dL/dw of each sample without its colour part; ``grad`` = dL/d(r, g, b), ``back`` =
-    dL/dT behind the last sample; ``table`` = (slots, touched, rows).
+    dL/dT behind the last sample; ``table`` = (slots, touched, rows). Samples without a colour
+    (w <= w_min) get no gradient.
     """
     slots, touched, rows = table
     terms = basis.shape[0]
@@ -123,13 +124,13 @@ def scatter(
         pull = row[GRAD] + grad[0] * row[RED] + grad[1] * row[GREEN] + grad[2] * row[BLUE]
         raw = (row[AFTER] * pull - tail) * row[SLOPE]
         tail += w * pull
+        if w <= settings[W_MIN]:
+            continue
         corner_weights(weights, row[FX], row[FY], row[FZ])
-        coloured = w > settings[W_MIN]
-        if coloured:
-            for c in range(3):
-                v = row[RED + c]
-                for k in range(terms):
-                    mixed[c * terms + k] = grad[c] * w * v * (1 - v) * basis[k]
+        for c in range(3):
+            v = row[RED + c]
+            for k in range(terms):
+                mixed[c * terms + k] = grad[c] * w * v * (1 - v) * basis[k]
         for i in range(8):
             voxel = bases[n - 1 - j] + (i >> 2) * strides[1] + ((i >> 1) & 1) * strides[0] + (i & 1)
             slot = slots[voxel]
@@ -139,7 +140,6 @@ def scatter(
                 count += 1
             target, share = rows[slot], weights[i]
             target[0] += share * raw
-            if coloured:
-                for c in range(3 * terms):
-                    target[1 + c] += share * mixed[c]
+            for c in range(3 * terms):
+                target[1 + c] += share * mixed[c]
     return count

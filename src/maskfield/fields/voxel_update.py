@@ -75,29 +75,29 @@ def smooth(density, colour, shape, touched, rows, first, last, for_density, for_
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def update(density, colour, second, touched, rows, first, last, lr_density, lr_colour, beta):
+def update(density, colour, moments, touched, rows, first, last, lr_density, lr_colour, beta):
     """RMSprop on the touched voxels, one second moment for density and one for all colours.
 
-    ``second`` [voxel, 2]; the first touch sets it to the squared gradient, its bias-corrected
-    value. Zeroes the rows.
+    ``moments`` [voxel, 3] = both second moments and the voxel's share of the density's step. The
+    first touch sets a moment to the squared gradient, its bias-corrected value. Zeroes the rows.
     """
     channels = colour.shape[1]
     for i in range(first, last):
         voxel, row = touched[i], rows[i]
         if voxel >= 0:
             g = row[0]
-            v = second[voxel, 0]
+            v = moments[voxel, 0]
             v = g * g if v == 0 else beta * v + (1 - beta) * g * g
-            second[voxel, 0] = v
-            density[voxel] -= lr_density * g / (math.sqrt(v) + 1e-12)
+            moments[voxel, 0] = v
+            density[voxel] -= moments[voxel, 2] * lr_density * g / (math.sqrt(v) + 1e-12)
             total = row[0] * 0
             for c in range(channels):
                 total += row[1 + c] * row[1 + c]
             if total > 0:
                 total /= channels
-                v = second[voxel, 1]
+                v = moments[voxel, 1]
                 v = total if v == 0 else beta * v + (1 - beta) * total
-                second[voxel, 1] = v
+                moments[voxel, 1] = v
                 rate, target = lr_colour / (math.sqrt(v) + 1e-12), colour[voxel]
                 for c in range(channels):
                     target[c] -= rate * row[1 + c]
