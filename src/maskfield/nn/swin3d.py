@@ -5,7 +5,7 @@ Module names follow the official state dict, so checkpoints map key by key.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -118,6 +118,8 @@ class Swin3D(nn.Module):
         recompute: gradient-checkpoint every block (about a third more compute, far less memory).
     """
 
+    pos_embed: nn.Parameter | None
+
     def __init__(
         self,
         *,
@@ -195,19 +197,20 @@ class Swin3D(nn.Module):
         self, tokens: Float[Tensor, "b h w d c"], keep: Keep | None = None
     ) -> list[Float[Tensor, "b h w d c"]]:
         """All stages on embedded tokens."""
-        calls = iter(()) if keep is None else iter(keep)
+        flags = None if keep is None else iter(keep.view(-1, 2, tokens.shape[0]))
         features = []
         for stage in self.stages:
-            for layer in stage:
-                tokens = self._run_layer(layer, tokens, calls)
+            for layer in stage.children():
+                tokens = self._run_layer(layer, tokens, flags)
             features.append(tokens)
         return features
 
-    def _run_layer(self, layer: nn.Module, tokens: Tensor, calls) -> Tensor:
+    def _run_layer(
+        self, layer: nn.Module, tokens: Tensor, flags: Iterator[Bool[Tensor, "2 b"]] | None
+    ) -> Tensor:
         arguments = [tokens]
-        if isinstance(layer, SwinBlock) and layer.drop_rate > 0:
-            flags = [next(calls, None), next(calls, None)]
-            arguments += [] if flags[0] is None else [torch.stack(flags)]
+        if flags is not None and isinstance(layer, SwinBlock) and layer.drop_rate > 0:
+            arguments.append(next(flags))
         if self.recompute and torch.is_grad_enabled():
             return checkpoint(layer, *arguments, use_reentrant=False, preserve_rng_state=False)
         return layer(*arguments)

@@ -74,25 +74,23 @@ def block_forward(x: Map, weights: BlockWeights) -> BlockState:
 
 
 def block_backward(
-    grad: Map, x: Map, state: BlockState, weights: BlockWeights, *, need_input: bool = True
-) -> tuple[Map | None, BlockWeights]:
-    """Gradients of :func:`block_forward` with respect to x (or None) and the weights."""
+    grad: Map, x: Map, state: BlockState, weights: BlockWeights
+) -> tuple[Map, BlockWeights]:
+    """Gradients of :func:`block_forward` with respect to x and the weights."""
     residual = x if state.projected is None else state.projected
     g2 = _norm_map_backward(grad, state.output, state.rstd2, SLOPE, residual)
     g1, grad_w2 = conv_backward(g2, state.hidden, weights.w2)
     del g2
     g1 = _norm_map_backward(g1, state.hidden, state.rstd1, SLOPE, into=g1)
-    grad_x, grad_w1 = conv_backward(g1, x, weights.w1, need_input=need_input)
+    grad_x, grad_w1 = conv_backward(g1, x, weights.w1)
     del g1
-    if weights.w3 is None:
-        if grad_x is not None:
-            _add_leaky_map_(grad_x, grad, state.output)
+    if weights.w3 is None or state.projected is None or state.rstd3 is None:
+        _add_leaky_map_(grad_x, grad, state.output)
         return grad_x, BlockWeights(w1=grad_w1, w2=grad_w2)
     g3 = _add_leaky_map_(torch.zeros_like(grad), grad, state.output)
     g3 = _norm_map_backward(g3, state.projected, state.rstd3, 1.0, into=g3)
-    more, grad_w3 = conv_backward(g3, x, weights.w3, need_input=need_input)
-    grad_x = None if grad_x is None else grad_x.add_(more)
-    return grad_x, BlockWeights(w1=grad_w1, w2=grad_w2, w3=grad_w3)
+    more, grad_w3 = conv_backward(g3, x, weights.w3)
+    return grad_x.add_(more), BlockWeights(w1=grad_w1, w2=grad_w2, w3=grad_w3)
 
 
 class FusedResidualBlock(torch.autograd.Function):
@@ -108,11 +106,10 @@ class FusedResidualBlock(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Map):
+    def backward(ctx: Any, grad: Map):  # pyright: ignore[reportIncompatibleMethodOverride]
         state, (x, w1, w2, w3) = _load(ctx)
         weights = _weights(x, w1, w2, w3)
-        need = ctx.needs_input_grad[0]
-        grad_x, g = block_backward(grad.contiguous(), x, state, weights, need_input=need)
+        grad_x, g = block_backward(grad.contiguous(), x, state, weights)
         return grad_x, *_block_gradients(g, w1, ctx.bias_shapes)
 
 
@@ -129,16 +126,14 @@ class FusedUpBlock(torch.autograd.Function):
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Map):
+    def backward(ctx: Any, grad: Map):  # pyright: ignore[reportIncompatibleMethodOverride]
         state, (x, skip, wt, bt, w1, w2, w3) = _load(ctx)
         weights = _weights(x, w1, w2, w3)
         joined = _joined(x, skip, wt, bt)
         grad_joined, g = block_backward(grad.contiguous(), joined, state, weights)
         del joined
         o = wt.shape[1]
-        grad_x, grad_wt, grad_bt = upsample_backward(
-            grad_joined[..., :o], x, wt.to(x.dtype), need_input=ctx.needs_input_grad[0]
-        )
+        grad_x, grad_wt, grad_bt = upsample_backward(grad_joined[..., :o], x, wt.to(x.dtype))
         grad_skip = grad_joined[..., o:] if skip is not None else None
         grad_wt, grad_bt = grad_wt.to(wt.dtype), grad_bt.to(wt.dtype)
         return grad_x, grad_skip, grad_wt, grad_bt, *_block_gradients(g, w1, ctx.bias_shapes)

@@ -29,6 +29,8 @@ class WindowAttention(nn.Module):
         relative_bias: add the learned bias (off: the ablation without it).
     """
 
+    relative_position_index: Int[Tensor, " nn"]
+
     def __init__(
         self, dim: int, heads: int, window: Triple, shift: Triple, *, relative_bias: bool = True
     ) -> None:

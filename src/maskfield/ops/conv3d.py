@@ -24,10 +24,8 @@ def conv(x: Map, weight: Kernel) -> Map:
     return _last(F.conv3d(_first(x), weight, padding=weight.shape[-1] // 2))
 
 
-def conv_backward(
-    grad: Map, x: Map, weight: Kernel, *, need_input: bool = True
-) -> tuple[Map | None, Kernel]:
-    """Gradients of :func:`conv` with respect to its input (or None) and its weight."""
+def conv_backward(grad: Map, x: Map, weight: Kernel) -> tuple[Map, Kernel]:
+    """Gradients of :func:`conv` with respect to its input and its weight."""
     pad = [weight.shape[-1] // 2] * 3
     weight = weight.contiguous(memory_format=torch.channels_last_3d)
     grad_x, grad_weight, _ = torch.ops.aten.convolution_backward(
@@ -41,9 +39,9 @@ def conv_backward(
         False,
         [0, 0, 0],
         1,
-        [need_input, True, False],
+        [True, True, False],
     )
-    return (_last(grad_x) if need_input else None), grad_weight
+    return _last(grad_x), grad_weight
 
 
 def upsample(
@@ -68,22 +66,21 @@ def upsample(
 
 
 def upsample_backward(
-    grad: Map, x: Map, weight: UpKernel, *, need_input: bool = True
-) -> tuple[Map | None, UpKernel, Float[Tensor, " o"]]:
-    """Gradients of :func:`upsample` with respect to input (or None), weight and bias."""
+    grad: Map, x: Map, weight: UpKernel
+) -> tuple[Map, UpKernel, Float[Tensor, " o"]]:
+    """Gradients of :func:`upsample` with respect to input, weight and bias."""
     k = weight.shape[2]
     flat = _flat_kernel(weight)
     wide = torch.promote_types(x.dtype, torch.float32)
     grad_flat = torch.zeros_like(flat, dtype=wide)
     grad_bias = flat.new_zeros(flat.shape[1], dtype=wide)
-    grad_x = torch.empty_like(x) if need_input else None
+    grad_x = torch.empty_like(x)
     for index, (rows, block) in enumerate(_planes(x, grad, k)):
         g = block.reshape(rows.shape[0], -1)
         grad_flat += rows.T @ g
         grad_bias += g.sum(0, dtype=wide)
-        if grad_x is not None:
-            plane = grad_x[index // x.shape[1], index % x.shape[1]]
-            plane.copy_((g @ flat.T).view(plane.shape))
+        plane = grad_x[index // x.shape[1], index % x.shape[1]]
+        plane.copy_((g @ flat.T).view(plane.shape))
     grad_weight = grad_flat.view(weight.shape[0], k, k, k, -1).permute(0, 4, 1, 2, 3)
     return grad_x, grad_weight.to(weight.dtype), grad_bias.view(k**3, -1).sum(0).to(weight.dtype)
 

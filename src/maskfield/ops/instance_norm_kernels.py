@@ -6,13 +6,16 @@ in threads. bfloat16 maps come as their 16-bit patterns. Arithmetic is float32.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numba import njit, types
 from numba.extending import overload
 
 
-def _load(value):
+def _load(value: Any) -> Any:
     """The float32 value of a float32 or of a bfloat16 pattern (the upper half of a float32)."""
+    return value
 
 
 @overload(_load)
@@ -22,8 +25,9 @@ def _load_overload(value):
     return lambda value: value
 
 
-def _store(array, i, j, value):
+def _store(array: Any, i: int, j: int, value: Any) -> None:
     """array[i, j] = value, rounded to nearest even for bfloat16 patterns."""
+    array[i, j] = value
 
 
 @overload(_store)

@@ -130,8 +130,7 @@ def _fill(
 ) -> Float[Tensor, "c x y z"]:
     if not bool(source.any()):
         return torch.full_like(values, empty)
-    index: np.ndarray = distance_transform_edt(
-        ~source.cpu().numpy(), return_distances=False, return_indices=True
-    )
-    i, j, k = torch.from_numpy(index.astype(np.int64)).to(values.device)
+    hidden = ~source.cpu().numpy()
+    index = distance_transform_edt(hidden, return_distances=False, return_indices=True)
+    i, j, k = torch.from_numpy(np.asarray(index, np.int64)).to(values.device)
     return values[:, i, j, k]
