@@ -130,7 +130,27 @@ def test_debug_shows_the_error_itself(failing):
 def test_interrupt_is_status_130(failing, capsys):
     failing(KeyboardInterrupt())
     assert main(["doctor"]) == 130
-    assert "interrupted" in capsys.readouterr().err
+    assert "files that exist are complete" in capsys.readouterr().err
+
+
+def test_interrupt_says_where_the_checkpoint_is(failing, capsys):
+    failing(KeyboardInterrupt("the state of step 7 is saved in runs/a"))
+    assert main(["doctor"]) == 130
+    assert "saved in runs/a" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_a_run_that_was_stopped_says_how_to_go_on(interrupted, tmp_path, capsys):
+    from maskfield.cli.options import finish_run
+    from maskfield.engine.loop import RunResult
+
+    metrics = {"psnr": 21.25}
+    result = RunResult(folder=tmp_path, metrics=metrics, step=7, interrupted=interrupted)
+    assert finish_run(result) == (130 if interrupted else 0)
+    shown = capsys.readouterr()
+    assert str(tmp_path) in (shown.err if interrupted else shown.out)
+    assert ("--resume auto" in shown.err) == interrupted
+    assert ("psnr: 21.25" in shown.out) != interrupted
 
 
 def test_a_bug_is_not_hidden(failing):

@@ -86,13 +86,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             raise
         print(f"maskfield: {error}", file=sys.stderr)
         return EXIT_ERROR
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         if debug:
             raise
-        print(
-            "\nmaskfield: interrupted before a checkpoint was due; files that exist are complete",
-            file=sys.stderr,
-        )
+        told = str(stop) or "no checkpoint was due yet; files that exist are complete"
+        print(f"\nmaskfield: interrupted; {told}", file=sys.stderr)
         return EXIT_INTERRUPTED
 
 

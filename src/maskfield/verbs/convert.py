@@ -48,12 +48,18 @@ def import_weights(source: Path, out: Path, config: RunConfig) -> None:
     from maskfield.core.config import to_dict
     from maskfield.engine.checkpoint import save_weights
     from maskfield.methods.nerf_mae.convert import load_official_weights, read_official
+    from maskfield.methods.nerf_mae.task import INPUT
 
     official = read_official(source)
     model = config.method.build()
     load_official_weights(model, official.state_dict, file=source)
-    header = {"config": to_dict(config), "conventions": {}, "averaged": False}
-    save_weights(out, model.state_dict(), {**header, "official_epoch": official.epoch})
+    header = {
+        "config": to_dict(config),
+        "conventions": {"kind": "NerfMAE", "input": INPUT, "resolution": config.method.resolution},
+        "averaged": False,
+        "official_epoch": official.epoch,
+    }
+    save_weights(out, model.state_dict(), header)
 
 
 def _grid_in(source: Path, out: Path, density: DensityRule) -> str:

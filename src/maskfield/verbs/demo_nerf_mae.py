@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from maskfield.data.scene import Scene
     from maskfield.engine.config import RunConfig
     from maskfield.engine.loop import RunResult
-    from maskfield.figures.pictures import Picture
     from maskfield.figures.report import Section
 
 
@@ -100,6 +99,8 @@ class Stages:
 
 def run_demo(folder: Path, *, quick: bool, seed: int) -> Path:
     """See :func:`maskfield.api.demo`."""
+    from maskfield.verbs import demo_sections as sections
+
     size, stages = QUICK if quick else FULL, Stages()
     _clear(folder)
     with stages("photograph a room"):
@@ -114,14 +115,14 @@ def run_demo(folder: Path, *, quick: bool, seed: int) -> Path:
     with stages("pre-train"):
         trained = _pretrain(config, folder)
     with stages("draw"):
-        sections = [
-            _scene_section(scene),
-            _fit_section(scene, fitted),
-            _grid_section(grid),
-            _pretraining_section(trained, config),
-            _reconstruction_section(trained, grid, config, size),
+        shown = [
+            sections.scene_section(scene),
+            sections.fit_section(scene, fitted),
+            sections.grid_section(grid),
+            sections.pretraining_section(trained, config),
+            sections.reconstruction_section(trained, grid, config, size.shown),
         ]
-    return _write(folder, sections, stages, config, quick=quick)
+    return _write(folder, shown, stages, config, quick=quick)
 
 
 # ------------------------------------------------------------------ the stages
@@ -155,7 +156,7 @@ def _fit(scene: Scene, folder: Path, size: DemoSize, seed: int) -> RunResult:
             validate_every=max(1, size.fit_steps // 10),
         ),
     )
-    return fit_scene(scene, folder / "fit", config)
+    return _finished(fit_scene(scene, folder / "fit", config))
 
 
 def _extract(folder: Path, scene: Scene, size: DemoSize) -> RadianceGrid:
@@ -207,14 +208,21 @@ def _make_grids(config: RunConfig) -> None:
 def _pretrain(config: RunConfig, folder: Path) -> RunResult:
     from maskfield.engine.loop import run
 
-    return run(config, folder / "pretrain")
+    return _finished(run(config, folder / "pretrain"))
 
 
-# ------------------------------------------------------------------ the report
+def _finished(result: RunResult) -> RunResult:
+    """The result, unless Ctrl-C ended the run early: then the demo ends too."""
+    if result.interrupted:
+        raise KeyboardInterrupt(f"the state of step {result.step} is saved in {result.folder}")
+    return result
+
+
+# ------------------------------------------------------------------ the report and its folder
 
 
 def _write(
-    folder: Path, sections: list[Section], stages: Stages, config: RunConfig, *, quick: bool
+    folder: Path, shown: list[Section], stages: Stages, config: RunConfig, *, quick: bool
 ) -> Path:
     from maskfield.core.config import to_yaml
     from maskfield.core.log import memory_gb
@@ -225,168 +233,12 @@ def _write(
     report = Report(
         title="NeRF-MAE on procedural rooms" + (" (quick form)" if quick else ""),
         subtitle=f"photographs → radiance field → grid → masked pre-training, in {total}",
-        sections=sections,
+        sections=shown,
         stages=stages.seconds,
         environment={**environment(), "memory in use at the end": f"{memory_gb():.2f} GiB"},
         config=to_yaml(config),
     )
     return write_report(report, folder / "report.html")
-
-
-def _scene_section(scene: Scene) -> Section:
-    from maskfield.figures.frusta import draw_frusta
-    from maskfield.figures.pictures import table_of
-    from maskfield.figures.report import Figure, Section
-
-    step = max(1, len(scene) // 12)
-    views = [scene.images[i * step] for i in range(min(12, len(scene)))]
-    sheet = table_of([views[:6], views[6:]])
-    return Section(
-        title="1. Photographs of a room",
-        text=[
-            f"{len(scene)} posed photographs of {scene.cameras.width} x {scene.cameras.height} "
-            "pixels, made by the procedural simulator; every 8th is held out of the fit."
-        ],
-        figures=[
-            Figure(picture=sheet, caption="Some of the photographs."),
-            Figure(picture=draw_frusta(scene), caption="Where the cameras stand, in metres."),
-        ],
-    )
-
-
-def _fit_section(scene: Scene, fitted: RunResult) -> Section:
-    from maskfield.core.runs import RunFolder
-    from maskfield.fields.fit import load_field
-    from maskfield.figures.curves import draw_curves, panels_from_log
-    from maskfield.figures.report import Figure, Section
-    from maskfield.verbs.fit import comparison
-
-    curves = draw_curves(panels_from_log(RunFolder.open(fitted.folder).read_log()))
-    held_out = comparison(load_field(fitted.folder), scene)
-    return Section(
-        title="2. A radiance field fitted to the photographs",
-        text=["An explicit voxel field, fitted coarse to fine by volume rendering."],
-        numbers={
-            "held-out PSNR": f"{fitted.metrics['psnr']:.2f} dB",
-            "held-out SSIM": f"{fitted.metrics['ssim']:.3f}",
-            "steps": str(fitted.step),
-        },
-        figures=[
-            Figure(
-                picture=held_out,
-                caption="Held-out photographs, what the field shows there, and its depth.",
-            ),
-            Figure(picture=curves, caption="The fit, step by step."),
-        ],
-    )
-
-
-def _grid_section(grid: RadianceGrid) -> Section:
-    from maskfield.figures.grids import grid_picture, grid_slices
-    from maskfield.figures.pictures import beside
-    from maskfield.figures.report import Figure, Section
-
-    views = [grid_picture(grid, view=v) for v in ("corner", "top")]
-    x, y, z = grid.resolution
-    occupied = float((grid.to_alpha() > 0.01).float().mean())
-    return Section(
-        title="3. Its radiance and density grid",
-        text=["The field sampled on voxels: what the network sees of a scene."],
-        numbers={"voxels": f"{x} x {y} x {z}", "occupied": f"{100 * occupied:.0f} %"},
-        figures=[
-            Figure(
-                picture=beside(views, ("from a corner", "from above")),
-                caption="The grid, rendered; ceiling and near walls are left out.",
-            ),
-            Figure(
-                picture=grid_slices(grid), caption="Cuts through the middle, normal to x, y, z."
-            ),
-        ],
-    )
-
-
-def _pretraining_section(trained: RunResult, config: RunConfig) -> Section:
-    from maskfield.core.runs import RunFolder
-    from maskfield.figures.curves import draw_curves, panels_from_log
-    from maskfield.figures.report import Figure, Section
-
-    m = trained.metrics
-    curves = draw_curves(panels_from_log(RunFolder.open(trained.folder).read_log()))
-    table = [
-        ("on hidden voxels of held-out rooms", "network", "mean visible", "nearest visible"),
-        (
-            "colour PSNR, occupied (dB)",
-            f"{m['hidden_colour_psnr']:.2f}",
-            f"{m['hidden_colour_mean_baseline_psnr']:.2f}",
-            f"{m['hidden_colour_nearest_baseline_psnr']:.2f}",
-        ),
-        (
-            "alpha MSE",
-            f"{m['hidden_alpha_mse']:.4f}",
-            "-",
-            f"{m['hidden_alpha_nearest_baseline_mse']:.4f}",
-        ),
-    ]
-    return Section(
-        title="4. Masked pre-training",
-        text=[
-            f"{config.data.train_count} other rooms, rasterised to grids of {config.data.resolution} "
-            f"voxels; {100 * config.method.mask_ratio:.0f} % of each is hidden and the network "
-            f"learns to bring it back. {trained.step} steps of {config.data.batch_size} grids are a "
-            "small slice of the recipe nerf-mae:tiny-cpu; the full recipe goes on ten times as long.",
-        ],
-        table=table,
-        figures=[Figure(picture=curves, caption="Losses and PSNR over the steps.")],
-    )
-
-
-def _reconstruction_section(
-    trained: RunResult, grid: RadianceGrid, config: RunConfig, size: DemoSize
-) -> Section:
-    from maskfield.figures.pictures import table_of
-    from maskfield.figures.report import Figure, Section
-    from maskfield.methods.nerf_mae.pictures import TITLES
-
-    rows, labels = _reconstructions(trained.folder, grid, config, size)
-    return Section(
-        title="5. Hidden and brought back",
-        text=[
-            "Each row: the original grid, what the network is shown, the hidden part filled in by "
-            "the network, and the network's answer for everything. The first row is the room that "
-            "was photographed and fitted above; the others are held-out rooms."
-        ],
-        figures=[
-            Figure(
-                picture=table_of(rows, titles=TITLES, labels=labels),
-                caption="Original, masked and reconstructed radiance grids.",
-            )
-        ],
-    )
-
-
-def _reconstructions(
-    run: Path, grid: RadianceGrid, config: RunConfig, size: DemoSize
-) -> tuple[list[list[Picture]], list[str]]:
-    """One row of pictures per grid: the fitted room, then held-out rooms."""
-    import torch
-
-    from maskfield.data.grid_sources import open_grids
-    from maskfield.engine.restore import restore_task
-    from maskfield.methods.nerf_mae.losses import masked_voxels
-    from maskfield.methods.nerf_mae.pictures import reconstruction_row
-
-    model = restore_task(run, device="cpu").task.model
-    _, held_out = open_grids(config.data)
-    grids = [grid.rgba(), *(held_out.rgba(i) for i in range(size.shown))]
-    generator = torch.Generator().manual_seed(config.seed)
-    rows = []
-    for rgba in grids:
-        token_mask = model.draw_mask(1, generator)
-        answer = model.reconstruct(rgba, token_mask[0])
-        shape = torch.tensor([rgba.shape[1:]])
-        masked = masked_voxels(token_mask, shape, config.method.resolution)[0]
-        rows.append(reconstruction_row(rgba, answer, masked, shape[0].tolist()))
-    return rows, ["fitted room", *(f"held-out room {i + 1}" for i in range(size.shown))]
 
 
 def _clear(folder: Path) -> None:

@@ -93,7 +93,8 @@ def _write(
         for _ in saved():
             continue
         return written
-    return [*written, write_video(saved(), film, fps=fps)]
+    made = write_video(saved(), film, fps=fps)
+    return [*written, made]
 
 
 def _scaled(cameras: Cameras, scale: float) -> Cameras:
