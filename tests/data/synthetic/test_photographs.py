@@ -172,11 +172,11 @@ def test_a_thing_between_lamp_and_floor_darkens_the_floor():
         np.array([[-9.0, -9, -9], [9, 9, 9]]),
     )
     tree = build_tree(prims)
-    under = shade(prims, tree, lights, 0, (0.1, 0.1, 0.0), 0.5, 0.5, 0)[1]
-    beside = shade(prims, tree, lights, 0, (1.6, 0.1, 0.0), 0.5, 0.5, 0)[1]
+    under = shade(prims, tree, lights, 0, (0.1, 0.1, 0.0), 0.5, 0.5)[1]
+    beside = shade(prims, tree, lights, 0, (1.6, 0.1, 0.0), 0.5, 0.5)[1]
     penumbra = np.mean(
         [
-            shade(prims, tree, lights, 0, (0.8, 0.0, 0.0), a, b, 0)[1]
+            shade(prims, tree, lights, 0, (0.8, 0.0, 0.0), a, b)[1]
             for a in np.linspace(0.05, 0.95, 10)
             for b in (0.25, 0.75)
         ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from maskfield.data.synthetic.primitives import reaches
+from maskfield.data.synthetic.primitives import Record, reaches
 from maskfield.data.synthetic.solids import FAR, Vec, entry
 
 NODE = np.dtype(
@@ -89,7 +89,7 @@ def _longest(middle: np.ndarray, order: np.ndarray, start: int, stop: int) -> in
 
 
 @njit(cache=True)
-def _meets(node: np.void, o: Vec, inverse: Vec, limit: float) -> bool:
+def _meets(node: Record, o: Vec, inverse: Vec, limit: float) -> bool:
     enter, leave = 0.0, limit
     for a in range(3):
         first = (node.low[a] - o[a]) * inverse[a]
@@ -136,7 +136,9 @@ def blocked(prims: np.ndarray, tree: np.ndarray, o: Vec, d: Vec, distance: float
             node = tree[node].escape
             continue
         p = tree[node].leaf
-        if p >= 0 and prims[p].shadow and entry(prims[p], o, d, 1e-6) < distance:
-            return True
+        if p >= 0:
+            solid: Record = prims[p]
+            if solid.shadow and entry(solid, o, d, 1e-6) < distance:
+                return True
         node += 1
     return False

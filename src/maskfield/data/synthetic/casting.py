@@ -26,7 +26,7 @@ def measure_light(prims: np.ndarray, tree: np.ndarray, lights: Lights, eye: np.n
         if p < 0 or prims[p].emission > 0.0:
             continue
         x = (o[0] + t * d[0], o[1] + t * d[1], o[2] + t * d[2])
-        c = shade(prims, tree, lights, p, x, 0.5, 0.5, i)
+        c = shade(prims, tree, lights, p, x, 0.618 * i, 0.755 * i)
         total += 0.25 * c[0] + 0.6 * c[1] + 0.15 * c[2]
         seen += 1
     return total / max(seen, 1)
@@ -45,21 +45,14 @@ def _direction(pose: np.ndarray, k: np.ndarray, u: float, v: float) -> Vec:
 
 @njit(cache=True)
 def _look(
-    prims: np.ndarray,
-    tree: np.ndarray,
-    lights: Lights,
-    o: Vec,
-    d: Vec,
-    a: float,
-    b: float,
-    key: int,
+    prims: np.ndarray, tree: np.ndarray, lights: Lights, o: Vec, d: Vec, a: float, b: float
 ) -> Vec:
     """Display colour seen along one ray."""
     p, t = first_hit(prims, tree, o, d)
     if p < 0:
         return (display(_SKY[0]), display(_SKY[1]), display(_SKY[2]))
     x = (o[0] + t * d[0], o[1] + t * d[1], o[2] + t * d[2])
-    c = shade(prims, tree, lights, p, x, a, b, key)
+    c = shade(prims, tree, lights, p, x, a, b)
     return (display(c[0]), display(c[1]), display(c[2]))
 
 
@@ -92,11 +85,13 @@ def cast_images(
             depth[i, v, u] = t if p >= 0 else 0.0
             instance[i, v, u] = prims[p].instance if p >= 0 else 0
             semantic[i, v, u] = prims[p].label if p >= 0 else 0
+            # a low-discrepancy pattern over the pixels keeps the grain of soft shadows fine
+            shift, lift = 0.7548776662 * u + 0.5698402910 * v, 0.5698402910 * u - 0.7548776662 * v
             red, green, blue = 0.0, 0.0, 0.0
             for s in range(samples * samples):
                 a, b = (s % samples + 0.5) / samples, (s // samples + 0.5) / samples
                 d = _direction(pose, k, u + a, v + b)
-                c = _look(prims, tree, lights, o, d, a, b, v * width + u)
+                c = _look(prims, tree, lights, o, d, a + shift, b + lift)
                 red, green, blue = red + c[0], green + c[1], blue + c[2]
             scale = 255.0 / (samples * samples)
             rgb[i, v, u, 0] = np.uint8(red * scale + 0.5)

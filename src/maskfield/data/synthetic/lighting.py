@@ -9,6 +9,7 @@ import numpy as np
 from numba import njit
 
 from maskfield.data.synthetic.bvh import blocked
+from maskfield.data.synthetic.primitives import Record
 from maskfield.data.synthetic.solids import Vec, normal, to_object
 from maskfield.data.synthetic.textures import hash01, surface_colour
 
@@ -45,7 +46,7 @@ class Lights(NamedTuple):
 
 
 @njit(cache=True)
-def surface(solid: np.void, x: Vec) -> tuple[Vec, Vec]:
+def surface(solid: Record, x: Vec) -> tuple[Vec, Vec]:
     """Outward normal and albedo (linear) of a solid at its surface point ``x``."""
     c = solid.centre
     q = to_object(solid, x[0] - c[0], x[1] - c[1], x[2] - c[2])
@@ -79,19 +80,11 @@ def towards(lights: Lights, i: int, x: Vec, n: Vec, s: float, t: float) -> tuple
 
 @njit(cache=True)
 def shade(
-    prims: np.ndarray,
-    tree: np.ndarray,
-    lights: Lights,
-    p: int,
-    x: Vec,
-    a: float,
-    b: float,
-    key: int,
+    prims: np.ndarray, tree: np.ndarray, lights: Lights, p: int, x: Vec, a: float, b: float
 ) -> Vec:
     """Light (linear, exposed) leaving point ``x`` on the surface of primitive ``p``.
 
-    (a, b) in [0, 1)^2 is the point of every light that is looked at, shifted from light to light
-    by a hash of ``key`` so that neighbouring pixels do not repeat each other's error.
+    (a, b) modulo 1 is the point of every light that is looked at, shifted from light to light.
     """
     n, albedo = surface(prims[p], x)
     glow = prims[p].emission
@@ -100,7 +93,7 @@ def shade(
     start = (x[0] + n[0] * _LIFT, x[1] + n[1] * _LIFT, x[2] + n[2] * _LIFT)
     r, g, bl = ambient(lights, x, n)
     for i in range(lights.lamps.shape[0]):
-        s, t = a + hash01(key, i, 11, 0), b + hash01(key, i, 12, 0)
+        s, t = a + hash01(i, 11, 0, 0), b + hash01(i, 12, 0, 0)
         s, t = 2.0 * (s - math.floor(s)) - 1.0, 2.0 * (t - math.floor(t)) - 1.0
         strength, d, distance = towards(lights, i, start, n, s, t)
         if strength > 0.0 and not blocked(prims, tree, start, d, distance - 2 * _LIFT):

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 BOX, ELLIPSOID, FRUSTUM = 0, 1, 2
 
 Colour = tuple[float, float, float]
+Record = Any
+"""One element of a structured array; compiled code reads its fields as attributes."""
 
 
 class Material(NamedTuple):

@@ -16,7 +16,7 @@ from maskfield.data.radiance_grid import NERF_MAE_STEP, DensityKind, RadianceGri
 from maskfield.data.synthetic.bvh import primitive_bounds
 from maskfield.data.synthetic.classes import CLASS_NAMES
 from maskfield.data.synthetic.lighting import Lights, ambient, display, surface, towards
-from maskfield.data.synthetic.primitives import BOX
+from maskfield.data.synthetic.primitives import BOX, Record
 from maskfield.data.synthetic.room import Room
 from maskfield.data.synthetic.shadows import visibility
 from maskfield.data.synthetic.solids import Vec, nearest_point, signed_distance, to_object, to_world
@@ -50,7 +50,7 @@ def _overlap(middle: float, half: float, v: float) -> float:
 
 
 @njit(cache=True)
-def _coverage(solid: np.void, x: float, y: float, z: float, sd: float, v: float) -> float:
+def _coverage(solid: Record, x: float, y: float, z: float, sd: float, v: float) -> float:
     """Share of a voxel (taken as aligned with the object) that primitive p fills."""
     h = solid.half
     share = _overlap(x, h[0], v) * _overlap(y, h[1], v) * _overlap(z, h[2], v)
@@ -129,17 +129,18 @@ def _rasterise(
                     low[1] + (j + 0.5) * cell[1],
                     low[2] + (k + 0.5) * cell[2],
                 )
-                x = _surface_point(prims[p], lights, x)
-                c = _shade_voxel(prims[p], lights, seen, low, cell, x)
+                solid: Record = prims[p]
+                x = _surface_point(solid, lights, x)
+                c = _shade_voxel(solid, lights, seen, low, cell, x)
                 rgb[0, i, j, k], rgb[1, i, j, k] = display(c[0]), display(c[1])
                 rgb[2, i, j, k] = display(c[2])
-                labels[i, j, k], instances[i, j, k] = prims[p].label, prims[p].instance
+                labels[i, j, k], instances[i, j, k] = solid.label, solid.instance
     return rgb, filled, labels, instances
 
 
 @njit(cache=True)
 def _shade_voxel(
-    solid: np.void,
+    solid: Record,
     lights: Lights,
     seen: np.ndarray,
     low: np.ndarray,
@@ -166,7 +167,7 @@ def _shade_voxel(
 
 
 @njit(cache=True)
-def _surface_point(solid: np.void, lights: Lights, x: Vec) -> Vec:
+def _surface_point(solid: Record, lights: Lights, x: Vec) -> Vec:
     """Nearest point on the solid; where walls run on behind each other, moved into the room."""
     c = solid.centre
     q = to_object(solid, x[0] - c[0], x[1] - c[1], x[2] - c[2])

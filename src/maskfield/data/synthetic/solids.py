@@ -10,14 +10,14 @@ import math
 import numpy as np
 from numba import njit
 
-from maskfield.data.synthetic.primitives import BOX, ELLIPSOID
+from maskfield.data.synthetic.primitives import BOX, ELLIPSOID, Record
 
 FAR = 1e30
 Vec = tuple[float, float, float]
 
 
 @njit(cache=True)
-def to_object(solid: np.void, x: float, y: float, z: float) -> Vec:
+def to_object(solid: Record, x: float, y: float, z: float) -> Vec:
     """A world vector in the object's frame (metres, not stretched)."""
     m = solid.axes
     return (
@@ -28,7 +28,7 @@ def to_object(solid: np.void, x: float, y: float, z: float) -> Vec:
 
 
 @njit(cache=True)
-def to_world(solid: np.void, x: float, y: float, z: float) -> Vec:
+def to_world(solid: Record, x: float, y: float, z: float) -> Vec:
     """An object-frame vector in the world frame."""
     m = solid.axes
     return (
@@ -39,7 +39,7 @@ def to_world(solid: np.void, x: float, y: float, z: float) -> Vec:
 
 
 @njit(cache=True)
-def entry(solid: np.void, o: Vec, d: Vec, nearest: float) -> float:
+def entry(solid: Record, o: Vec, d: Vec, nearest: float) -> float:
     """Distance along the world ray where it enters the solid; FAR if never or starting inside."""
     c, h = solid.centre, solid.half
     ox, oy, oz = to_object(solid, o[0] - c[0], o[1] - c[1], o[2] - c[2])
@@ -105,7 +105,7 @@ def _enter_frustum(o: Vec, d: Vec, taper: float) -> float:
 
 
 @njit(cache=True)
-def normal(solid: np.void, q: Vec) -> Vec:
+def normal(solid: Record, q: Vec) -> Vec:
     """Unit outward world normal at surface point ``q`` (object's frame, metres)."""
     h = solid.half
     u = (q[0] / h[0], q[1] / h[1], q[2] / h[2])
@@ -140,7 +140,7 @@ def _frustum_normal(u: Vec, h: np.ndarray, taper: float) -> Vec:
 
 
 @njit(cache=True)
-def signed_distance(solid: np.void, x: float, y: float, z: float) -> float:
+def signed_distance(solid: Record, x: float, y: float, z: float) -> float:
     """Metres to the surface, negative inside; exact for boxes, first order for round solids.
 
     The point is in the object's frame.
@@ -175,7 +175,7 @@ def outside(a: float, b: float, c: float) -> float:
 
 
 @njit(cache=True)
-def nearest_point(solid: np.void, x: float, y: float, z: float) -> Vec:
+def nearest_point(solid: Record, x: float, y: float, z: float) -> Vec:
     """Surface point near (x, y, z); both in the object's frame, metres."""
     h = solid.half
     if solid.kind == BOX:
