@@ -38,7 +38,7 @@ def draw_frusta(
         axes = figure.add_subplot(1, len(_VIEWS), index + 1, projection="3d")
         _draw(axes, scene, groups)
         axes.set(xlim=(low[0], high[0]), ylim=(low[1], high[1]), zlim=(low[2], high[2]))
-        axes.set_box_aspect(high - low, zoom=1.2 if unseen else 0.92)
+        axes.set_box_aspect(high - low, zoom=1.2 if unseen else 0.92)  # type: ignore[arg-type]
         axes.view_init(elevation, azimuth)
         axes.set_title(title, fontsize=9, y=1.0)
         if unseen:

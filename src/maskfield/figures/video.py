@@ -87,6 +87,8 @@ def _write_mp4(frames: Iterator[Frame], path: Path, fps: int) -> None:
 
 
 def _write_gif(frames: Iterator[Frame], path: Path, fps: int) -> None:
-    first, *rest = (Image.fromarray(frame).convert("P", palette=1) for frame in frames)
+    first, *rest = (
+        Image.fromarray(frame).convert("P", palette=Image.Palette.ADAPTIVE) for frame in frames
+    )
     milliseconds = max(20, round(1000 / fps))
     first.save(path, format="GIF", save_all=True, append_images=rest, duration=milliseconds, loop=0)

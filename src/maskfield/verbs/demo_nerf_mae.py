@@ -78,8 +78,8 @@ QUICK = DemoSize(
     train_grids=64,
     validation_grids=4,
     batch=4,
-    steps=80,
-    validate_every=20,
+    steps=150,
+    validate_every=30,
     shown=2,
 )
 

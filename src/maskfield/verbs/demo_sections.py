@@ -155,9 +155,11 @@ def _reconstructions(
     from maskfield.data.grid_sources import open_grids
     from maskfield.engine.restore import restore_task
     from maskfield.methods.nerf_mae.losses import masked_voxels
+    from maskfield.methods.nerf_mae.model import NerfMAE
     from maskfield.methods.nerf_mae.pictures import reconstruction_row
 
     model = restore_task(run, device="cpu").task.model
+    assert isinstance(model, NerfMAE)  # the run is the demo's own
     _, held_out = open_grids(config.data)
     grids = [grid.rgba(), *(held_out.rgba(i) for i in range(shown))]
     generator = torch.Generator().manual_seed(config.seed)

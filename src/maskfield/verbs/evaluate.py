@@ -33,8 +33,9 @@ def evaluate_run(
     metrics = evaluate(found, task=task, device=config.engine.device)
     run.write_metrics({"checkpoint": found.name, **metrics})
     if figures:
-        if hasattr(task, "figures"):
+        draw = getattr(task, "figures", None)
+        if draw is not None:
             run.figures.mkdir(exist_ok=True)
-            task.figures(run.figures)
+            draw(run.figures)
         write_run_report(folder)
     return metrics
