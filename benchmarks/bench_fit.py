@@ -21,10 +21,11 @@ from _common import environment_line, medians, peak_memory_mb, save_result, time
 from maskfield.data.synthetic.rooms import room_scene
 from maskfield.engine.config import RunConfig
 from maskfield.fields.config import quick
-from maskfield.fields.fit_step import FusedStep, StepRates
+from maskfield.fields.fused_step import FusedStep
 from maskfield.fields.fit import fit_config
 from maskfield.fields.photos import PixelBatch
 from maskfield.fields.sampler import VoxelMarch
+from maskfield.fields.step_types import StepRates
 from maskfield.fields.task import VoxelFitTask
 from maskfield.fields.unfused import Unfused
 from maskfield.fields.voxel import VoxelField

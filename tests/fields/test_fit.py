@@ -29,9 +29,7 @@ METHOD = VoxelFitConfig(
 def run_config(steps: int = 120, **engine) -> RunConfig:
     return RunConfig(
         method=METHOD,
-        engine=EngineConfig(
-            steps=steps, best_metric="psnr", best_mode="max", threads=2, **engine
-        ),
+        engine=EngineConfig(steps=steps, best_metric="psnr", best_mode="max", threads=2, **engine),
     )
 
 

@@ -8,9 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from maskfield.fields.fit_step import FusedStep, StepRates
+from maskfield.fields.fused_step import FusedStep
 from maskfield.fields.photos import PixelBatch
 from maskfield.fields.sampler import VoxelMarch
+from maskfield.fields.step_types import StepRates
+from maskfield.fields.torch_step import TorchStep
 from maskfield.fields.unfused import Unfused
 from maskfield.fields.voxel_update import spread
 from maskfield.rendering.compositing import Compositing
@@ -86,9 +88,7 @@ class TestGradients:
     def test_equal_autograd(self, make_field, make_rays, shell, strength):
         field = make_field(shell=shell)
         batch = batch_of(make_rays(30, far=float("inf") if shell else 20.0))
-        report, density, colour = fused_gradients(
-            field, batch, replace(STILL, distortion=strength)
-        )
+        report, density, colour = fused_gradients(field, batch, replace(STILL, distortion=strength))
         squared, spread_out, loss, gain = expected_loss(field, batch, strength)
         wanted = torch.autograd.grad(loss, [field.density, field.colour, gain])
         assert report.squared_error == pytest.approx(float(squared))
@@ -170,3 +170,34 @@ class TestUpdate:
         for slots, _, rows in step.gradient.tables:
             assert (slots == -1).all()
             assert (rows == 0).all()
+
+
+class TestTorchStep:
+    @pytest.mark.parametrize("shell", [0.0, 0.5])
+    @pytest.mark.parametrize("w_min", [-1.0, 0.02])
+    def test_equals_the_fused_step(self, make_field, make_rays, shell, w_min):
+        rates = replace(
+            STILL,
+            lr_density=0.1,
+            lr_colour=0.2,
+            tv_density=1e-3,
+            tv_colour=1e-3,
+            distortion=0.1,
+            w_min=w_min,
+        )
+        found = []
+        for chosen in ("fused", "torch"):
+            field = make_field(shell=shell, stop=0.01)
+            step = FusedStep(field, 2) if chosen == "fused" else TorchStep()
+            moments = torch.zeros(field.density.numel(), 3, dtype=torch.float64)
+            moments[:, 2] = 1
+            for turn in range(3):
+                batch = batch_of(make_rays(30, far=float("inf") if shell else 20.0), turn)
+                offset = np.random.default_rng(turn).random(30)
+                report = step(field, moments, batch, offset, gains(), rates)
+            found.append((field.density.detach(), field.colour.detach(), moments, report))
+        for a, b in zip(found[0][:3], found[1][:3], strict=True):
+            torch.testing.assert_close(a, b, atol=1e-7, rtol=1e-5)
+        assert found[0][3].squared_error == pytest.approx(found[1][3].squared_error)
+        assert found[0][3].distortion == pytest.approx(found[1][3].distortion)
+        np.testing.assert_allclose(found[0][3].gain_gradient, found[1][3].gain_gradient)

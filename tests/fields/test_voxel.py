@@ -36,7 +36,9 @@ class TestVoxelField:
         expected = torch.nn.functional.softplus(field.density.reshape(-1) - 1) / field.unit
         torch.testing.assert_close(out.density[:, 0], expected)
         colour = field.colour.reshape(-1, 3, 4)
-        shown = torch.sigmoid(0.28209479177387814 * colour[..., 0] + 0.4886025119029199 * colour[..., 2])
+        shown = torch.sigmoid(
+            0.28209479177387814 * colour[..., 0] + 0.4886025119029199 * colour[..., 2]
+        )
         torch.testing.assert_close(out.colour[:, 0], shown)
 
     def test_nothing_outside_a_bounded_field(self, make_field):

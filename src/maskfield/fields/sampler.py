@@ -37,11 +37,17 @@ class VoxelMarch:
     def __call__(
         self, rays: Rays, field: Field, generator: torch.Generator | None = None
     ) -> RaySamples:
+        noise = draw_noise(rays, self.noise_per_ray, generator)
+        return self.place(rays, field, None if noise is None else noise[:, 0])
+
+    def place(
+        self, rays: Rays, field: Field, offset: Float[Tensor, " ray"] | None = None
+    ) -> RaySamples:
+        """Samples for given shares of the first step; None: half of it."""
         field = field.field if isinstance(field, Unfused) else field
         if not isinstance(field, VoxelField):
             raise TypeError(f"VoxelMarch marches through a VoxelField, not {type(field).__name__}")
-        noise = draw_noise(rays, self.noise_per_ray, generator)
-        offset = torch.full_like(rays.near, 0.5) if noise is None else noise[:, 0]
+        offset = torch.full_like(rays.near, 0.5) if offset is None else offset.to(rays.near)
         with torch.no_grad():
             if rays.origins.device.type == "cpu":
                 t, delta = _march_numba(field, rays, offset)

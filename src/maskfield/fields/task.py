@@ -17,9 +17,11 @@ from maskfield.engine.seeding import mixed_seed
 from maskfield.engine.task import Loaders, StepOutput
 from maskfield.fields.config import VoxelFitConfig
 from maskfield.fields.evaluate import evaluate_field
-from maskfield.fields.fit_step import FusedStep, StepRates
+from maskfield.fields.fused_step import FusedStep
 from maskfield.fields.photos import Background, Photographs
 from maskfield.fields.region import first_box, is_contracted, surface_box, view_shares
+from maskfield.fields.step_types import FitStep, StepRates
+from maskfield.fields.torch_step import TorchStep
 from maskfield.fields.voxel import VoxelField, VoxelSettings
 
 _GAIN_RATE = 0.005
@@ -42,7 +44,7 @@ class VoxelFitTask:
         self.moments = self._fresh_moments()
         self.gains = np.ones((len(scene), 3), np.float32)
         self.gain_second = np.zeros((len(scene), 3), np.float32)
-        self._step: FusedStep | None = None
+        self._step: FitStep | None = None
 
     @classmethod
     def build(cls, config: RunConfig) -> VoxelFitTask:
@@ -128,9 +130,14 @@ class VoxelFitTask:
         split = "test" if self.scene.split.get("test") else "train"
         return list(self.scene.indices(split))
 
-    def _stepper(self) -> FusedStep:
+    def _stepper(self) -> FitStep:
+        """The numba pass on the CPU, its torch twin elsewhere."""
         if self._step is None:
-            self._step = FusedStep(self.model, torch.get_num_threads())
+            device = self.model.density.device
+            self.moments = self.moments.to(device)
+            on_cpu = device.type == "cpu"
+            threads = torch.get_num_threads()
+            self._step = FusedStep(self.model, threads) if on_cpu else TorchStep()
         return self._step
 
     def _rates(self, step: int) -> StepRates:

@@ -119,6 +119,11 @@ class VoxelField(nn.Module):
         return float((box[1] - box[0]).max()) / UNITS
 
     @property
+    def length(self) -> float:
+        """Half the box's longest side: the unit of the distortion loss, scene units."""
+        return self.unit * UNITS / 2
+
+    @property
     def step(self) -> float:
         """Marching step inside the box, scene units."""
         box = self.box.double()
@@ -151,16 +156,25 @@ class VoxelField(nn.Module):
 
     # ------------------------------------------------------------ the Field protocol
 
-    def forward(self, samples: RaySamples, backend: TrilinearBackend = "auto") -> FieldOutput:
+    def forward(
+        self,
+        samples: RaySamples,
+        backend: TrilinearBackend = "auto",
+        *,
+        view_dependent: bool = True,
+    ) -> FieldOutput:
         """Answer samples; zero density in empty cells and outside a bounded field.
 
         Args:
             backend: of the trilinear look-up.
+            view_dependent: False leaves out all harmonics but the constant one.
         """
         chosen, points, longer = self._matter(samples)
         raw = trilinear(self.density[..., None], points, backend=backend)[:, 0]
         sigma = F.softplus(raw + self.settings.shift) / (self.unit * longer)
         basis = sh_basis(samples.directions, self.settings.degree).expand(*samples.t.shape, -1)
+        if not view_dependent:
+            basis = torch.cat([basis[..., :1], torch.zeros_like(basis[..., 1:])], dim=-1)
         mixed = trilinear(self.colour, points, backend=backend).unflatten(-1, (3, -1))
         colour = torch.sigmoid((mixed * basis[chosen][:, None]).sum(-1))
         blank = samples.points.new_zeros(samples.t.shape)

@@ -26,9 +26,8 @@ _AT_ONCE = 1 << 16  # rays of other samplers are sampled in chunks of this many 
 
 def packed_settings(field: VoxelField, strength: float = 0.0) -> np.ndarray:
     """The ``settings`` array of the kernels (see ``voxel_march``)."""
-    s, box = field.settings, field.box.double()
-    length = float((box[1] - box[0]).max()) / 2
-    values = [field.unit, field.step, s.shift, s.stop, s.w_min, s.shell, length, strength]
+    s = field.settings
+    values = [field.unit, field.step, s.shift, s.stop, s.w_min, s.shell, field.length, strength]
     return np.array(values, field.density.detach().cpu().numpy().dtype)
 
 

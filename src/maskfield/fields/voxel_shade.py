@@ -132,13 +132,16 @@ def scatter(
             for k in range(terms):
                 mixed[c * terms + k] = grad[c] * w * v * (1 - v) * basis[k]
         for i in range(8):
+            share = weights[i]
+            if share == 0:
+                continue
             voxel = bases[n - 1 - j] + (i >> 2) * strides[1] + ((i >> 1) & 1) * strides[0] + (i & 1)
             slot = slots[voxel]
             if slot < 0:
                 slot = count
                 slots[voxel], touched[slot] = slot, voxel
                 count += 1
-            target, share = rows[slot], weights[i]
+            target = rows[slot]
             target[0] += share * raw
             for c in range(3 * terms):
                 target[1 + c] += share * mixed[c]

@@ -1,13 +1,11 @@
-"""One fitting step of a voxel field: the fused numba pass, and its torch twin (the CUDA path).
+"""The fused fitting step: forward, loss, backward and update by numba kernels.
 
-Both minimise, summed over rays, |gain * colour - target|^2 / 3 + distortion, add the gradient of a
-Huber total variation on the voxels touched, and take one RMSprop step there. ``moments`` [voxel, 3]
-holds the second moments of density and colour, and the voxel's share of the density's step.
+It minimises, summed over rays, |gain * colour - target|^2 / 3 + distortion, adds the gradient of a
+Huber total variation on the voxels touched, and takes one RMSprop step there. Deterministic at a
+fixed thread count. ``torch_step`` is its twin.
 """
 
 from __future__ import annotations
-
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -15,6 +13,7 @@ from torch import Tensor
 
 from maskfield.fields.gradients import CompactGradient
 from maskfield.fields.photos import PixelBatch
+from maskfield.fields.step_types import StepRates, StepReport
 from maskfield.fields.threads import Workers
 from maskfield.fields.voxel import VoxelField
 from maskfield.fields.voxel_fused import packed_lines, packed_settings, packed_volume
@@ -23,34 +22,8 @@ from maskfield.fields.voxel_update import smooth, update
 from maskfield.geometry.sh import sh_basis
 
 
-@dataclass(frozen=True, kw_only=True)
-class StepRates:
-    """Strengths of one step; see ``VoxelFitConfig``."""
-
-    lr_density: float
-    lr_colour: float
-    beta: float
-    tv_density: float
-    tv_colour: float
-    sparsity: float
-    distortion: float
-    w_min: float
-    view_dependent: bool = True
-
-
-@dataclass(frozen=True, kw_only=True)
-class StepReport:
-    """Sums over the rays of a step, and the gradient of the gains [image, 3]."""
-
-    squared_error: float
-    distortion: float
-    samples: int
-    rays: int
-    gain_gradient: np.ndarray
-
-
 class FusedStep:
-    """The numba pass; deterministic at a fixed thread count."""
+    """The numba pass on ``threads`` threads, with memory for their gradients."""
 
     def __init__(self, field: VoxelField, threads: int) -> None:
         self.workers = Workers(threads)
