@@ -57,13 +57,13 @@ def compare(case: Case, adapter: Adapter, stored: Outputs, found: Outputs) -> Re
     if missing or not stored:
         why = [f"{name}: not returned by the adapter" for name in missing]
         return Report(problems=tuple(why or ["the case stores no output"]))
-    check = comparison(case.config)
     found = {k: _as_stored(case, adapter, k, found[k]) for k in stored}
     if case.kind in ALIGN:
         found = ALIGN[case.kind](case, stored, found)
     problems: list[str] = []
     absent: list[str] = []
     for name, value in stored.items():
+        check = comparison(case.config, name)
         if isinstance(value, Tensor):
             problem = check(value, found[name])
             problems += [f"{name}: {problem}"] if problem else []

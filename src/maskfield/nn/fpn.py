@@ -1,4 +1,4 @@
-"""Feature pyramid on 3-D maps (spec nerf_mae 3.7, nerf_rpn 4.1): maps fine to coarse, channels-first."""
+"""Feature pyramid on 3-D maps, fine to coarse, channels-first (spec nerf_mae 3.7, nerf_rpn 4.1)."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ class FeaturePyramid(nn.Module):
     def forward(
         self, maps: Sequence[Float[Tensor, "b _c _x _y _z"]]
     ) -> list[Float[Tensor, "b o _x _y _z"]]:
-        """Levels of the same sizes as ``maps``, then the extra ones; sizes need not halve exactly."""
+        """Levels of the sizes of ``maps``, then the extra ones; sizes need not halve exactly."""
         laterals = [conv(x) for conv, x in zip(self.lateral_convs, maps, strict=True)]
         for i in range(len(laterals) - 1, 0, -1):
             finer = laterals[i - 1]

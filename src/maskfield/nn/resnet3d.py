@@ -1,4 +1,4 @@
-"""Bottleneck ResNets on 3-D grids (spec nerf_rpn 4.3). Module names follow the official state dict."""
+"""Bottleneck ResNets on 3-D grids (spec nerf_rpn 4.3); names follow the official state dict."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ RESNET50 = (3, 4, 6, 3)
 
 
 class Bottleneck(nn.Module):
-    """1x1x1 (with the stride, quirk Q9), 3x3x3, 1x1x1 to four times the planes; then the shortcut."""
+    """1x1x1 (with the stride, quirk Q9), 3x3x3, 1x1x1 to four times the planes; shortcut."""
 
     def __init__(self, inside: int, planes: int, *, stride: int = 1, project: bool = False) -> None:
         super().__init__()

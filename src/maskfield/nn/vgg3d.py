@@ -61,9 +61,12 @@ class VGG3D(nn.Module):
     def forward(self, grids: Float[Tensor, "b c x y z"]) -> list[Float[Tensor, "b _c _x _y _z"]]:
         """Outputs of the four blocks, fine to coarse."""
         start = grids if self.starting_layers is None else self.starting_layers(grids)
-        x = self.layers[: self.stem_length](start)
+        layers = list(self.layers)
+        x = start
+        for layer in layers[: self.stem_length]:
+            x = layer(x)
         maps: list[Tensor] = []
-        for block in self.layers[self.stem_length :]:
+        for block in layers[self.stem_length :]:
             x = block(x)
             if self.ds_layers is not None and not maps:
                 x = x + self.ds_layers(start)

@@ -1,0 +1,1 @@
+"""maskfield.methods.nerf_rpn"""

@@ -1,0 +1,1 @@
+"""Box coders: boxes to regression targets and back."""

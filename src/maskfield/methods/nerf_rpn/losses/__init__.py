@@ -1,0 +1,1 @@
+"""Losses of the two heads and of the second stage."""
