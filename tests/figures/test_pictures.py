@@ -15,6 +15,7 @@ from maskfield.figures.pictures import (
     save_picture,
     table_of,
     to_picture,
+    trimmed,
 )
 
 RED = np.full((20, 30, 3), (255, 0, 0), np.uint8)
@@ -54,6 +55,15 @@ def test_enlarged_pixels_stay_square():
     large = resized(small, height=4)
     assert large.shape == (4, 8, 3)
     assert set(np.unique(large)) == {0, 255}
+
+
+def test_trimmed_keeps_everything_that_is_not_white():
+    sheet = np.full((60, 80, 3), 255, np.uint8)
+    sheet[20:40, 30:60] = RED
+    np.testing.assert_array_equal(trimmed(sheet, margin=0), RED)
+    assert trimmed(sheet, margin=5).shape == (30, 40, 3)
+    blank = np.full((4, 4, 3), 255, np.uint8)
+    assert trimmed(blank) is blank
 
 
 def test_depth_near_is_brighter_and_unknown_is_white():

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from maskfield.data.scene import Scene
 from maskfield.figures.curves import COLOURS
+from maskfield.figures.pictures import trimmed
 from maskfield.geometry.cameras import Cameras
 
 _MOST = 150  # more frusta hide each other
@@ -48,7 +49,7 @@ def draw_frusta(
             axes.legend(fontsize=7, loc="upper left", frameon=False)
     stream = io.BytesIO()
     figure.savefig(stream, format="png")
-    return np.asarray(Image.open(stream).convert("RGB")).copy()
+    return trimmed(np.asarray(Image.open(stream).convert("RGB")))
 
 
 def frustum_lines(cameras: Cameras, size: float) -> Float[np.ndarray, "camera line=8 end=2 3"]:

@@ -79,6 +79,18 @@ def resized(picture: Picture, *, height: int) -> Picture:
     return np.asarray(Image.fromarray(picture).resize((width, height), how))
 
 
+def trimmed(picture: Picture, *, margin: int = 8) -> Picture:
+    """Without the white border, but for ``margin`` pixels of it."""
+    rows, columns = ((picture < 255).any(-1).any(axis) for axis in (1, 0))
+    if not rows.any():
+        return picture
+    top, bottom = np.flatnonzero(rows)[[0, -1]]
+    left, right = np.flatnonzero(columns)[[0, -1]]
+    return picture[
+        max(0, top - margin) : bottom + margin + 1, max(0, left - margin) : right + margin + 1
+    ].copy()
+
+
 def depth_picture(depth: Float[np.ndarray, "h w"], far: float | None = None) -> Picture:
     """Depth in colours, near bright and far dark; unknown (0 or not finite) is white.
 

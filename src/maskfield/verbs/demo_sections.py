@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 
 def scene_section(scene: Scene) -> Section:
     from maskfield.figures.frusta import draw_frusta
-    from maskfield.figures.pictures import table_of
+    from maskfield.figures.pictures import resized, table_of
     from maskfield.figures.report import Figure, Section
 
     step = max(1, len(scene) // 12)
-    views = [scene.images[i * step] for i in range(min(12, len(scene)))]
+    views = [resized(scene.images[i * step], height=120) for i in range(min(12, len(scene)))]
     sheet = table_of([views[:6], views[6:]])
     return Section(
         title="1. Photographs of a room",
@@ -134,8 +134,9 @@ def reconstruction_section(
         title="5. Hidden and brought back",
         text=[
             "Each row: the original grid, what the network is shown, the hidden part filled in by "
-            "the network, and the network's answer for everything. The first row is the room that "
-            "was photographed and fitted above; the others are held-out rooms."
+            "the network, and the network's answer for everything (it is not trained on what it is "
+            "shown, so only the hidden part counts). The first row is the room that was "
+            "photographed and fitted above; the others are held-out rooms.",
         ],
         figures=[
             Figure(

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from maskfield.figures.pictures import Picture
 
 FIELDS = ("voxel",)
+_LEAST_HEIGHT = 140  # of a picture in a report, pixels
 
 
 def fit_from_path(
@@ -67,7 +68,7 @@ def draw_fit(folder: Path, scene: Scene) -> list[Path]:
 def comparison(field, scene: Scene, *, count: int = 4) -> Picture:
     """Photograph, what the field shows, and its depth, for some held-out views (a row each)."""
     from maskfield.fields.evaluate import field_image, photograph
-    from maskfield.figures.pictures import depth_picture, table_of, to_picture
+    from maskfield.figures.pictures import depth_picture, resized, table_of, to_picture
 
     split = "test" if scene.split.get("test") else "train"
     indices = scene.indices(split)
@@ -75,12 +76,11 @@ def comparison(field, scene: Scene, *, count: int = 4) -> Picture:
     columns = []
     for index in chosen:
         image = field_image(field, scene.cameras, index)
-        columns.append(
-            (
-                to_picture(photograph(scene, index, field.background)),
-                to_picture(image.colour),
-                depth_picture(image.depth.numpy()),
-            )
+        pictures = (
+            to_picture(photograph(scene, index, field.background)),
+            to_picture(image.colour),
+            depth_picture(image.depth.numpy()),
         )
+        columns.append([resized(p, height=max(_LEAST_HEIGHT, p.shape[0])) for p in pictures])
     rows = [list(row) for row in zip(*columns, strict=True)]
     return table_of(rows, labels=["photograph", "fitted field", "its depth"])
