@@ -18,9 +18,9 @@ from maskfield.engine.checkpoint import load_weights
 from maskfield.methods.nerf_mae.convert import read_official
 
 FIT = [
-    *("--set", "engine.steps=30", "--set", "method.resolutions=[16,24]"),
-    *("--set", "method.rays=[256,256]", "--set", "method.shares=[0.5,0.5]"),
-    *("--set", "method.refit_box=-1", "--set", "engine.threads=1"),
+    *("--set", "engine.steps=30", "--set", "engine.threads=1"),
+    *("--set", "method.resolutions=[12,16,20,24]", "--set", "method.rays=[256,256,256,256]"),
+    *("--set", "method.refit_box=-1"),
 ]
 PRETRAIN = [
     *("--set", "engine.steps=3", "--set", "engine.validate_every=0", "--set", "engine.threads=1"),
