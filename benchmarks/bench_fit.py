@@ -21,8 +21,8 @@ from _common import environment_line, medians, peak_memory_mb, save_result, time
 from maskfield.data.synthetic.rooms import room_scene
 from maskfield.engine.config import RunConfig
 from maskfield.fields.config import quick
-from maskfield.fields.fused_step import FusedStep
 from maskfield.fields.fit import fit_config
+from maskfield.fields.fused_step import FusedStep
 from maskfield.fields.photos import PixelBatch
 from maskfield.fields.sampler import VoxelMarch
 from maskfield.fields.step_types import StepRates
@@ -142,9 +142,11 @@ def main() -> None:
     print(environment_line())
     print(f"{options.rays} rays, {samples} samples, {field.resolution} voxels")
     for name in PATHS:
+        rate, ratio = options.rays / seconds[name], seconds[name] / seconds["fused"]
+        difference = differences.get(name, 0.0)
         print(
-            f"{name:14} {options.rays / seconds[name]:10.0f} rays/s   x{seconds[name] / seconds['fused']:6.1f}"
-            f"   {extra[name]:8.0f} MiB   difference {differences.get(name, 0.0):.1e}"
+            f"{name:14} {rate:10.0f} rays/s   x{ratio:6.1f}"
+            f"   {extra[name]:8.0f} MiB   difference {difference:.1e}"
         )
     result = {
         "rays": options.rays,

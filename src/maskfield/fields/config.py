@@ -13,7 +13,7 @@ from maskfield.core.errors import ConfigError
 class VoxelFitConfig:
     """An explicit voxel field and how it is fitted, coarse to fine.
 
-    Stage i runs ``shares[i]`` of the run's steps at ``resolutions[i]`` with ``rays[i]`` rays a step.
+    Stage i runs ``shares[i]`` of the steps at ``resolutions[i]`` with ``rays[i]`` rays a step.
 
     Attributes:
         degree: of the spherical harmonics of colour, 0 to 2.
@@ -23,8 +23,8 @@ class VoxelFitConfig:
         shares: fraction of the steps, per stage; they sum to 1.
         contraction: "auto" contracts scenes that are marked unbounded.
         shell: thickness of the contracted space around the box, in half boxes.
-        box_scale: size of the contracted field's first box, in distances from the cameras to what
-            they look at (contracted fields), or in scene boxes (bounded ones).
+        box_scale: size of the first box relative to the scene's (bounded fields) or to the cube
+            around the scene's box and all cameras (contracted ones).
         refit_box: after this stage, fit the box to the surfaces seen so far; -1 never.
         refit_tail: share of the surface points left outside on each side when the box is refitted.
         step: marching step in voxels.
@@ -33,13 +33,14 @@ class VoxelFitConfig:
             scene says no near, in scene units.
         lr_density, lr_colour: step lengths of RMSprop; ``lr_final`` is the factor they fall to.
         beta: decay of RMSprop's second moment.
-        tv_density, tv_colour: strength of total variation, applied (as much stronger)
-            every ``tv_every`` steps. sparsity: constant pull of density
-            to empty. distortion: strength of the distortion loss.
+        tv_density, tv_colour: strength of total variation; sparsity: constant pull of density to
+            empty; applied, as much stronger, every ``tv_every`` steps. distortion: strength of the
+            distortion loss.
         exposure: fit one gain per image and channel; evaluation uses the mean (1).
-        background: "auto": random for images with opacity, else the photographs' mean colour.
-        patches: side of the square of neighbouring pixels that rays are drawn in, per stage; squares
-            share memory and so cost less per ray.
+        background: "auto": random, so that nothing is left transparent, where images have an
+            opacity or the field is contracted; else the photographs' mean colour.
+        patches: side of the squares of pixels that rays are drawn in, per stage; neighbours share
+            memory and so cost less per ray.
         view_from: the first stage in which colour may depend on the viewing direction.
         view_counts: scale a voxel's density step by the share of views that see it (as DVGO does),
             which keeps matter from growing just before single cameras.
@@ -48,7 +49,7 @@ class VoxelFitConfig:
         occupancy_every: steps between updates of the cells that are skipped, after the first stage.
         occupancy_alpha: opacity of one step below which a cell counts as empty.
         max_samples: most samples on a ray.
-        validation_images: held-out images measured during the run (all of them at the end).
+        validation_images: held-out images measured during the run; all of them at the end.
     """
 
     degree: int = 1
@@ -68,7 +69,7 @@ class VoxelFitConfig:
     lr_final: float = 0.1
     beta: float = 0.95
     tv_density: float = 1e-5
-    tv_colour: float = 1e-3
+    tv_colour: float = 1e-5
     tv_every: int = 2
     sparsity: float = 1e-6
     distortion: float = 0.0

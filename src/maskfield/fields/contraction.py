@@ -1,7 +1,7 @@
 """The space of a voxel field: a frame whose box is [-1, 1] per axis, and beyond it, contracted.
 
-Outside the box (r = max |p| > 1) an L-infinity form of mip-NeRF 360's contraction (eq. 10) applies,
-which fills a cube as grids do. Its shell has thickness b: |q| = 1 + b - b^2 / (r - 1 + b), so all of
+Outside the box (r = max |p| > 1) an L-infinity form of mip-NeRF 360's contraction (eq. 10) fills a
+cube, as grids do. Its shell has thickness b: |q| = 1 + b - b^2 / (r - 1 + b), so all of
 space lies in |q| < 1 + b; b = 1 is the paper's 2 - 1 / r, smaller b leaves more voxels to the box.
 """
 

@@ -40,7 +40,7 @@ class VoxelFitTask:
         self.model = _first_field(scene, self.method)
         self.photographs = _photographs(scene, self.method, self.model.settings.near)
         self.model.background.copy_(torch.from_numpy(_shown_background(scene, self.photographs)))
-        self.stage, self.refitted = 0, False
+        self.stage, self.done, self.refitted = 0, 0, False
         self.moments = self._fresh_moments()
         self.gains = np.ones((len(scene), 3), np.float32)
         self.gain_second = np.zeros((len(scene), 3), np.float32)
@@ -77,7 +77,7 @@ class VoxelFitTask:
         return self.optimise(batch, step)
 
     def optimise(self, batch: int, step: int) -> StepOutput:
-        """One fitting step, and what is due at this step: finer voxels, another box, empty cells."""
+        """One fitting step, after what is due before it: finer voxels, another box, empty cells."""
         generator = np.random.default_rng(mixed_seed(self.config.seed, step))
         self._advance(step, generator)
         pixels = self.photographs.draw(
@@ -86,6 +86,7 @@ class VoxelFitTask:
         offset = generator.random(len(pixels.rays), dtype=np.float32)
         rates = self._rates(step)
         report = self._stepper()(self.model, self.moments, pixels, offset, self.gains, rates)
+        self.done = step + 1
         if self.method.exposure:
             self._move_gains(report.gain_gradient, rates.lr_colour / self.method.lr_colour)
         mse = torch.tensor(report.squared_error / max(report.rays, 1))
@@ -102,7 +103,10 @@ class VoxelFitTask:
 
     def validate(self, loader: Iterable[int]) -> dict[str, float]:
         """Held-out PSNR and SSIM (the training images' where nothing is held out)."""
-        found = evaluate_field(self.model, self.scene, indices=list(loader))
+        indices = list(loader)
+        if self.done < self.config.engine.steps:  # a glance on the way
+            indices = indices[:: -(-len(indices) // self.method.validation_images)]
+        found = evaluate_field(self.model, self.scene, indices=indices)
         return {"psnr": found.psnr, "ssim": found.ssim}
 
     def conventions(self) -> dict[str, Any]:
@@ -112,6 +116,7 @@ class VoxelFitTask:
     def state_dict(self) -> dict[str, Any]:
         return {
             "stage": self.stage,
+            "done": self.done,
             "refitted": self.refitted,
             "moments": self.moments,
             "gains": torch.from_numpy(self.gains),
@@ -119,7 +124,8 @@ class VoxelFitTask:
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.stage, self.refitted = state["stage"], state["refitted"]
+        self.stage, self.done = state["stage"], state["done"]
+        self.refitted = state["refitted"]
         self.moments = torch.from_numpy(state["moments"].numpy().copy())
         self.gains, self.gain_second = state["gains"].numpy(), state["gain_second"].numpy()
         self._step = None
@@ -214,7 +220,8 @@ def _first_field(scene: Scene, method: VoxelFitConfig) -> VoxelField:
 
 
 def _photographs(scene: Scene, method: VoxelFitConfig, near: float) -> Photographs:
-    chosen: Background = "random" if scene.opacity is not None else "mean"
+    opaque = scene.opacity is None and not is_contracted(scene, method)
+    chosen: Background = "mean" if opaque else "random"
     if method.background != "auto":
         chosen = method.background
     return Photographs(scene, "train", near, chosen)

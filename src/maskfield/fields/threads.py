@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -29,7 +30,7 @@ class Workers:
     def blocks(self, total: int) -> list[tuple[int, int]]:
         """``count`` consecutive ranges of near-equal length."""
         edges = [total * k // self.count for k in range(self.count + 1)]
-        return list(zip(edges[:-1], edges[1:], strict=True))
+        return list(pairwise(edges))
 
     def run(self, work: Callable[[int, int, int], T], total: int) -> list[T]:
         """``work(thread, first, last)`` for every block; results in the order of the blocks."""

@@ -34,7 +34,7 @@ class VoxelSettings:
     """How a field is marched and activated.
 
     Attributes:
-        degree: of the harmonics. shell: thickness of contracted space around the box; 0: empty there.
+        degree: of the harmonics. shell: thickness of contracted space around the box; 0: none.
         shift: added to raw density before the softplus. step: marching step, voxels.
         stop, w_min: see ``VoxelFitConfig``. max_samples: on one ray. near: of rays, scene units.
     """
@@ -216,7 +216,7 @@ class VoxelField(nn.Module):
             other.field_from_world.copy_(self.field_from_world)
         other.background.copy_(self.background)
         target = other.world_of_voxels().flatten(0, 2)
-        points, longer = self.voxel_coordinates(target)
+        points, _ = self.voxel_coordinates(target)
         points = points.to(self.density.dtype)
         raw = trilinear(self.density[..., None], points)[:, 0]
         other.density.copy_(raw.reshape(other.resolution))
@@ -257,7 +257,7 @@ class VoxelField(nn.Module):
 
     def header(self) -> dict[str, Any]:
         """Plain data from which :func:`field_from_weights` rebuilds the field."""
-        return {"settings": {k: v for k, v in vars(self.settings).items()}}
+        return {"settings": dict(vars(self.settings))}
 
     def with_settings(self, settings: VoxelSettings) -> VoxelField:
         """Change how the field is marched, in place."""

@@ -3,7 +3,8 @@
 One block belongs to one thread with its own scratch and its own compact gradient, so sums are
 formed in a fixed order. ``volume`` = (density [voxel], colour [voxel, channel], (x, y, z),
 occupancy [x, y, z]); ``lines`` = (rays [ray, 6], basis [ray, term], spans [ray, 3], given
-[ray, k, 2] steps chosen elsewhere, k = 0: march here; background [ray, 3]). Legend: ``voxel_march``.
+[ray, k, 2] steps chosen elsewhere, k = 0: march here; background [ray, 3]).
+Legend: see ``voxel_march``.
 """
 
 from __future__ import annotations

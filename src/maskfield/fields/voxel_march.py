@@ -116,9 +116,9 @@ def look_up(volume, base, sy, sx, fx, fy, fz):
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def corner(q, count):
-    """Lower neighbour and share of the upper one along one axis; border voxels go on outwards."""
+    """Lower neighbour and share of the upper one along an axis; border voxels go on outwards."""
     g = q * count - 0.5
-    low = min(max(int(math.floor(g)), 0), count - 2)
+    low = min(max(math.floor(g), 0), count - 2)
     return low, min(max(g - low, 0.0), 1.0)
 
 
