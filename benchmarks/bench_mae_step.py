@@ -1,11 +1,12 @@
 """One training step of the masked autoencoder: speed against the GEMM rate, memory, equality.
 
-    python benchmarks/bench_mae_step.py [--sides 64 96] [--repeats 5] [--peak-side 160]
+    python benchmarks/bench_mae_step.py [--sides 64 96] [--repeats 5] [--peak-side 160] [--busy]
 
 Per side and precision, in one process and alternating: the plain modules and the fused ones, with
 the same weights, input and mask. Model FLOPs come from the layer shapes (three forward passes);
 the GEMM rate is ``torch.mm`` of 2048 cubed in the same dtype and run. Peak memory is measured in a
-process of its own.
+process of its own. ``--busy`` is for a machine with other work on it: one thread, CPU seconds of
+this process instead of wall seconds, for steps and GEMM alike; the result is marked and named so.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import argparse
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import Any
@@ -88,11 +90,34 @@ class Case:
         return sum(held.values()) / 1e6
 
 
-def compare(side: int, size: str, precision: str, repeats: int) -> dict[str, Any]:
+def time_steps(
+    calls: dict[str, Callable[[], object]], repeats: int, busy: bool
+) -> dict[str, float]:
+    """Median seconds of each call, alternating after one warm run; CPU seconds when ``busy``."""
+    if not busy:
+        return medians(time_alternating(calls, repeats))
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for repeat in range(repeats + 1):
+        for name, call in calls.items():
+            start = time.process_time()
+            call()
+            seconds[name] += [time.process_time() - start] if repeat else []
+    return medians(seconds)
+
+
+def multiply_rate(dtype: torch.dtype, busy: bool, n: int = 2048) -> float:
+    """Operations per second of ``torch.mm``, by the same clock as the steps."""
+    if not busy:
+        return gemm_rate(dtype, n)
+    a = torch.randn(n, n).to(dtype)
+    return 2.0 * n**3 / time_steps({"mm": lambda: torch.mm(a, a)}, 5, busy)["mm"]
+
+
+def compare(side: int, size: str, precision: str, repeats: int, busy: bool) -> dict[str, Any]:
     """Time, rate, kept memory and equality of the fused model beside the plain one."""
     cases = {name: Case(side, size, name, precision) for name in ("plain", "fast")}
-    seconds = medians(time_alternating({n: c.step for n, c in cases.items()}, repeats))
-    gemm = gemm_rate(DTYPES[precision])
+    seconds = time_steps({n: c.step for n, c in cases.items()}, repeats, busy)
+    gemm = multiply_rate(DTYPES[precision], busy)
     flops = 3 * forward_flops(cases["fast"].model.config)
     kept = {name: case.kept_mb() for name, case in cases.items()}
     return {
@@ -141,18 +166,22 @@ def run(options: argparse.Namespace) -> None:
     """All rows, printed as they come and saved as JSON."""
     if options.child:
         return child(int(options.child[1]), options.size, options.child[0])
+    if options.busy:
+        torch.set_num_threads(1)
     print(environment_line())
     steps, peaks = [], []
     for side in options.sides:
         for precision in options.precisions:
-            steps.append(compare(side, options.size, precision, options.repeats))
+            steps.append(compare(side, options.size, precision, options.repeats, options.busy))
             print(describe(steps[-1]), flush=True)
     for precision in options.precisions if options.peak_side else []:
         peaks.append(peak(options.peak_side, options.size, precision))
         print(
             "{side}^3 {precision} peak {peak_rss_mb:.0f} MiB, {seconds:.1f} s".format(**peaks[-1])
         )
-    print("saved", save_result("mae_step", {"size": options.size, "steps": steps, "peaks": peaks}))
+    name = "mae_step_cpu_seconds" if options.busy else "mae_step"
+    result = {"size": options.size, "busy": options.busy, "steps": steps, "peaks": peaks}
+    print("saved", save_result(name, result))
     return None
 
 
@@ -176,6 +205,7 @@ def main() -> None:
     parser.add_argument("--precisions", nargs="*", default=["fp32", "bf16"], choices=list(DTYPES))
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--peak-side", type=int, default=160)
+    parser.add_argument("--busy", action="store_true")
     parser.add_argument("--child", nargs=2, metavar=("PRECISION", "SIDE"), help=argparse.SUPPRESS)
     run(parser.parse_args())
 
