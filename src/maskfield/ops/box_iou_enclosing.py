@@ -21,7 +21,6 @@ Extents = tuple[Float[Tensor, "*#n"], Float[Tensor, "*#n"]]
 _DIAGONALS = ((0, 2), (1, 3), (4, 6), (5, 7))
 _SIDES = tuple(pair for pair in combinations(range(8), 2) if pair not in _DIAGONALS)
 _OTHERS = tuple(tuple(k for k in range(8) if k not in pair) for pair in _SIDES)
-_NO_AREA = 1e8  # of candidates whose rectangle has no area: never the smallest
 
 
 def enclosing_rectangle(
@@ -57,7 +56,7 @@ def _smallest(points: Tensor) -> Extents:
     """The side is chosen without gradient; the extents along it are then differentiable."""
     with torch.no_grad():
         area = _candidate_areas(points)
-        best = torch.where(area == 0, _NO_AREA, area).argmin(-1)
+        best = torch.where(area > 0, area, torch.inf).argmin(-1)
     side = torch.tensor(_SIDES, device=points.device)[best]
     ends = points.gather(-2, side[..., None].expand(*side.shape, 2))
     step = ends[..., 1, :] - ends[..., 0, :]

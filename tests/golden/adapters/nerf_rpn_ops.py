@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from golden.by_name import ByName
 from golden.case import Case
 from golden.registry import golden
 from golden.words import NUMBER, find, number, words_of
@@ -30,30 +31,10 @@ ENCLOSING: dict[str, Enclosing] = {"smallest": "smallest", "aligned": "aligned"}
 ENCLOSING["pca"] = "pca_official"
 
 
-class Answers(Mapping[str, Tensor]):
-    """Outputs computed when their name is asked for; options are read from the name."""
-
-    def __init__(self, rules: Mapping[str, Callable[..., Tensor]]) -> None:
-        self._rules = rules
-
-    def __getitem__(self, name: str) -> Tensor:
-        for pattern, rule in self._rules.items():
-            match = re.fullmatch(pattern, name)
-            if match:
-                return rule(*match.groups())
-        raise KeyError(name)
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._rules)
-
-    def __len__(self) -> int:
-        return len(self._rules)
-
-
 @golden("nerf_rpn/aabb_iou")
 def aabb_iou_matrix(case: Case) -> Mapping[str, Tensor]:
     a, b = case.inputs["boxes1"], case.inputs["boxes2"]
-    return Answers({r"iou(?:_batched_\d+)?": lambda: aabb_iou(a, b)})
+    return ByName({}, {r"iou(?:_batched_\d+)?": lambda: aabb_iou(a, b)})
 
 
 @golden("nerf_rpn/rotated_iou")
@@ -65,7 +46,8 @@ def rotated_iou_family(case: Case) -> Mapping[str, Tensor]:
     slope = {"giou": giou_loss, "diou": diou_loss}
     flat, deep = (flat_a, flat_b), (a, b)
     names = "(smallest|aligned|pca)"
-    return Answers(
+    return ByName(
+        {},
         {
             r"corners([12])": lambda k: corners[int(k) - 1],
             r"inter_area_2d": lambda: found.area_2d,
@@ -86,7 +68,7 @@ def rotated_iou_family(case: Case) -> Mapping[str, Tensor]:
             rf"diou2d_loss_{names}": lambda k: diou_loss(*flat, enclosing=ENCLOSING[k]),
             r"grad_iou3d_box([12])": lambda k: _gradient(_iou, a, b, int(k)),
             r"grad_([gd]iou)3d_loss_box([12])": lambda n, k: _gradient(slope[n], a, b, int(k)),
-        }
+        },
     )
 
 
@@ -133,7 +115,7 @@ def roi_pool(case: Case) -> Mapping[str, Tensor]:
     return _rotated_pool(case) if rois[0].shape[1] == 8 else _aabb_pool(case)
 
 
-def _rotated_pool(case: Case) -> Answers:
+def _rotated_pool(case: Case) -> ByName:
     share, output = float(case.config["enlarge_scale"]), _output(case)
     canonical = number(case.config, "canonical_scale", r"canonical scale N")
     lowest, highest = (int(v) for v in find(case.config, "k", r"k in \[(\d+),(\d+)\]").groups())
@@ -159,17 +141,18 @@ def _rotated_pool(case: Case) -> Answers:
         return torch.cat([rois[:, :1], enlarged(rois[:, 1:], share)], dim=1)
 
     options = rf"(?:_(\d+x\d+x\d+))?(?:_enlarge{NUMBER})?(_remap)?"
-    return Answers(
+    return ByName(
+        {},
         {
             rf"(pooling|interpolation){options}_(\d+)": pool,
             r"rois_after_(\d+)": after,
             r"level_mapper_(\d+)": lambda n: levels(_rois(case, n)[1]),
             r"level_mapper_out": lambda: levels(case.inputs["level_mapper_boxes"]),
-        }
+        },
     )
 
 
-def _aabb_pool(case: Case) -> Answers:
+def _aabb_pool(case: Case) -> ByName:
     share, output = float(case.config["enlarge_scale"]), _output(case)
 
     def pool(n: str) -> Tensor:
@@ -181,7 +164,7 @@ def _aabb_pool(case: Case) -> Answers:
     def grown(n: str | None) -> Tensor:
         return enlarged_aabb_official(_rois(case, n or "0")[1], share)
 
-    return Answers({r"pooled_(\d+)": pool, r"enlarged(?:_(\d+))?": grown})
+    return ByName({}, {r"pooled_(\d+)": pool, r"enlarged(?:_(\d+))?": grown})
 
 
 def _output(case: Case) -> Triple:
