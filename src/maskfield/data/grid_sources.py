@@ -21,7 +21,7 @@ from maskfield.data.radiance_grid import load_grid
 from maskfield.data.readers import nerf_rpn
 from maskfield.data.store import GridStore, is_store, open_store
 
-ROOMS_REVISION = 1  # raise when the procedural rooms change, so that cached grids are made again
+ROOMS_REVISION = 2  # raise when the procedural rooms change, so that cached grids are made again
 
 
 class GridSource(Protocol):

@@ -17,7 +17,7 @@ def tiny_cpu() -> RunConfig:
         data=GridDataConfig(resolution=64, batch_size=4, train_count=1024, validation_count=32),
         optim=OptimConfig(lr=1e-3, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
-        engine=_engine(steps=2000, validate_every=250),
+        engine=_engine(steps=2000, validate_every=250, precision="bf16"),
     )
 
 
