@@ -17,6 +17,7 @@ from golden.words import find
 from maskfield.methods.nerf_rpn import anchors, matching
 from maskfield.methods.nerf_rpn.coders import aligned, fcos, midpoint, regions
 from maskfield.methods.nerf_rpn.geometry import diagonal_points
+from maskfield.methods.nerf_rpn.projection import camera_from_grid, project
 
 Coder = Callable[[Tensor, Tensor], Tensor]
 SPECIAL_ANGLES = 17  # "rows 0..16"
@@ -40,6 +41,19 @@ def anchor_grids(case: Case) -> dict[str, Tensor]:
         valid = anchors.anchor_validity((x, y, z), cells, sizes)
         answer[f"{name}_padding_mask"] = torch.cat(valid, dim=1)
     return answer
+
+
+@golden("nerf_rpn/projection_2d")
+def projection_2d(case: Case) -> Mapping[str, Any]:
+    points = diagonal_points(case.inputs["boxes"]).flatten(0, 1)
+
+    def pixels(side: str) -> Tensor:
+        return project(points, camera_from_grid(float(side)))
+
+    def cameras(side: str) -> Tensor:
+        return camera_from_grid(float(side))
+
+    return ByName({"points": points}, {r"projected_(\d+)": pixels, r"w2c_(\d+)": cameras})
 
 
 @golden("nerf_rpn/coder_aabb")
