@@ -14,7 +14,7 @@ from torch import Tensor
 
 from golden import adapters
 from golden.case import META, Case
-from golden.comparators import ALIGN, Outputs, comparison, json_difference
+from golden.comparators import ALIGN, TRUST, Outputs, comparison, json_difference
 from golden.registry import ADAPTERS, Adapter
 
 WEIGHT_FILES = ("weights_manifest.json", "weights_recipe.json")
@@ -53,16 +53,17 @@ def load_outputs(folder: Path) -> dict[str, Any]:
 
 def compare(case: Case, adapter: Adapter, stored: Outputs, found: Outputs) -> Report:
     """Every stored output against the found one of the same name."""
-    missing = [name for name in stored if name not in found]
+    asked = {name: value for name, value in stored.items() if name != TRUST}
+    missing = [name for name in asked if name not in found]
     if missing or not stored:
         why = [f"{name}: not returned by the adapter" for name in missing]
         return Report(problems=tuple(why or ["the case stores no output"]))
-    found = {k: _as_stored(case, adapter, k, found[k]) for k in stored}
+    found = {k: _as_stored(case, adapter, k, found[k]) for k in asked}
     if case.kind in ALIGN:
         found = ALIGN[case.kind](case, stored, found)
     problems: list[str] = []
     absent: list[str] = []
-    for name, value in stored.items():
+    for name, value in asked.items():
         check = comparison(case.config, name)
         if isinstance(value, Tensor):
             problem = check(value, found[name])

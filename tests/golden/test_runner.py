@@ -155,3 +155,58 @@ def test_two_adapters_for_one_kind_are_refused() -> None:
             golden("toy/twice")(lambda case: {})
     finally:
         ADAPTERS.pop("toy/twice")
+
+
+IOU_WORDS = "1e-4 abs on IoU, 1e-3 rel on losses/areas; gradients 1e-3 rel to max"
+
+
+@pytest.mark.parametrize(
+    ("name", "ok", "wrong"),
+    [
+        ("iou_3d", 2.00009, 2.0002),
+        ("matrix_iou_2x1", 2.00009, 2.0002),
+        ("giou3d_smallest", 2.00009, 2.0002),
+        ("giou3d_loss_smallest", 2.002, 2.003),
+        ("inter_area_2d", 2.002, 2.003),
+        ("grad_iou3d_box1", 2.0039, 2.0041),
+    ],
+)
+def test_iou_losses_areas_and_gradients_each_have_their_tolerance(
+    name: str, ok: float, wrong: float
+) -> None:
+    check = comparison({"tolerance": IOU_WORDS}, name)
+    stored = torch.tensor([2.0, -4.0], dtype=torch.float64)
+    assert check(stored, torch.tensor([ok, -4.0], dtype=torch.float64)) is None
+    assert check(stored, torch.tensor([wrong, -4.0], dtype=torch.float64)) is not None
+
+
+@pytest.mark.parametrize(
+    ("iou", "wrong"),
+    [
+        ([0.5, 1.0, 0.0, 0.2], False),  # official, exact, anything in [0, 1], official
+        ([0.5, 1.0, 0.7, 0.2], False),
+        ([0.4, 1.0, 0.0, 0.2], True),
+        ([0.5, 0.3, 0.0, 0.2], True),  # what the official code says where it is wrong
+        ([0.5, 1.0, math.nan, 0.2], True),
+        ([0.5, 1.0, 1.5, 0.2], True),
+    ],
+)
+def test_the_exact_value_is_asked_where_the_official_one_is_wrong(
+    tmp_path: Path, iou: list[float], wrong: bool
+) -> None:
+    exact = torch.tensor([0.5, 1.0, math.nan, 0.2], dtype=torch.float64)
+    stored = {
+        "iou_3d": torch.tensor([0.5, 0.3, math.nan, 0.2]),
+        "iou_3d_exact_f64": exact,
+        "inter_area_2d_exact_f64": exact.nan_to_num(0),
+        "official_trustworthy": torch.tensor([True, False, False, True]),
+    }
+    words = "compare with official where official_trustworthy is true (1e-4); elsewhere exact"
+    folder = write_case(tmp_path, stored, system="nerf_rpn", kind="rotated_iou", tolerance=words)
+    found = {
+        "iou_3d": torch.tensor(iou),
+        "iou_3d_exact_f64": exact.nan_to_num(0),
+        "inter_area_2d_exact_f64": exact.nan_to_num(0),
+    }
+    table = {"nerf_rpn/rotated_iou": Adapter(function=lambda case: found)}
+    assert bool(run_case(folder, table).problems) == wrong
