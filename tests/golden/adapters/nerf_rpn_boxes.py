@@ -30,10 +30,11 @@ def anchor_grids(case: Case) -> dict[str, Tensor]:
         answer[f"cell_anchors_{i}"] = anchors.cell_anchors(size)
         answer[f"cell_anchors_normalized_{i}"] = anchors.cell_anchors(size, equal_volume=True)
     names = {k.split("_")[0] for k in case.inputs}
+    shortest = [size for (size,) in case.config["sizes"]]
     for name in names:
         x, y, z = case.inputs[f"{name}_grid"].tolist()
         cells = [(a, b, c) for a, b, c in case.inputs[f"{name}_feature_shapes"].tolist()]
-        found = anchors.all_anchors((x, y, z), cells)
+        found = anchors.all_anchors((x, y, z), cells, sizes=shortest)
         sizes = case.inputs[f"{name}_original_sizes"]
         answer[f"{name}_anchors"] = torch.cat(found)
         answer[f"{name}_num_per_level"] = torch.tensor([len(a) for a in found])

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from golden.adapters import nerf_rpn_anchor, nerf_rpn_fcos
 from golden.adapters.nerf_rpn_fcos import numbered
-from golden.adapters.nerf_rpn_networks import small_backbone, swin_config
+from golden.adapters.nerf_rpn_networks import small_backbone
 from golden.case import Case
 from golden.comparators import ALIGN, Outputs
 from golden.registry import golden
@@ -72,11 +72,9 @@ def gradients(detector: Detector) -> dict[str, Tensor]:
 @golden("nerf_rpn/e2e_fcos")
 def e2e_fcos(case: Case) -> dict[str, Any]:
     c = case.config["config"]
-    config = NerfRPNConfig(
-        backbone=swin_config(c["backbone"]),
-        head=nerf_rpn_fcos.head_config(c["head"]),
-        channels=c["backbone"]["out_channels"],
-    )
+    backbone, channels = small_backbone(c["backbone"], case.under("backbone"))
+    head = nerf_rpn_fcos.head_config(c["head"])
+    config = NerfRPNConfig(backbone=backbone, head=head, channels=channels)
     detector = official_detector(case, config, "fcos_module")
     grids, boxes = numbered(case.inputs, "grid"), numbered(case.inputs, "target")
     answer: dict[str, Any] = {}
@@ -225,6 +223,7 @@ def region_head(case: Case) -> RegionHead:
         flatten=c["is_flatten"],
         classes=c["n_classes"],
         enlarge=c["enlarge_scale"],
+        compat="official",
     )
     head = RegionHead(config)
     load_strictly(head, head_from_official(case.weights, "objectness"), part="head")

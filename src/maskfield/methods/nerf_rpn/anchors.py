@@ -43,17 +43,20 @@ def level_strides(grid: Size, cells: Sequence[Size]) -> list[Size]:
 
 
 def all_anchors(
-    grid: Size, cells: Sequence[Size], device: torch.device | None = None
+    grid: Size,
+    cells: Sequence[Size],
+    device: torch.device | None = None,
+    sizes: Sequence[float] = SIZES,
 ) -> list[Float[Tensor, "n_level 6"]]:
     """Anchors of every level: index * stride + cell anchor, x outermost, the 13 innermost.
 
     Args:
         grid: padded grid in voxels.
-        cells: cells of each level.
+        cells: cells of each level. sizes: shortest side of each level's anchors.
     """
     strides = level_strides(grid, cells)
     levels = []
-    for size, stride, count in zip(SIZES, strides, cells, strict=True):
+    for size, stride, count in zip(sizes, strides, cells, strict=True):
         axes = [torch.arange(n) * s for n, s in zip(count, stride, strict=True)]
         centres = torch.cartesian_prod(*axes).reshape(-1, 3).float()
         anchors = centres.repeat(1, 2)[:, None] + cell_anchors(size)

@@ -198,6 +198,7 @@ class ObjectnessConfig:
         foreground_iou, background_iou, samples, positive_fraction: RoI sampling per batch.
         box_weight: weight of the regression loss.
         nms_threshold: of the refined boxes.
+        compat: "official" "enlarges" axis-aligned regions to (1 + enlarge) / 2 of their sides.
     """
 
     rotated: bool = True
@@ -213,6 +214,7 @@ class ObjectnessConfig:
     positive_fraction: float = 0.5
     box_weight: float = 5.0
     nms_threshold: float = 0.1
+    compat: Literal["official", "maskfield"] = "maskfield"
 
 
 @config

@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from maskfield.methods.nerf_rpn.coders.aligned import decode_aligned
 from maskfield.methods.nerf_rpn.coders.regions import decode_in_region
 from maskfield.methods.nerf_rpn.config import STRIDES, ObjectnessConfig
-from maskfield.ops.roi_pool import aabb_roi_pool, enlarged, rotated_roi_pool
+from maskfield.ops.roi_pool import (
+    aabb_roi_pool,
+    enlarged,
+    enlarged_aabb_official,
+    rotated_roi_pool,
+)
 
 Maps = Sequence[Float[Tensor, "c _x _y _z"]]
 
@@ -71,12 +76,17 @@ class RegionHead(nn.Module):
             maps: pyramid levels of the scene. boxes: regions in voxels.
             levels: which level each region is pooled from.
         """
-        larger = enlarged(boxes, self.config.enlarge)
+        larger = self._enlarged(boxes)
         pool = rotated_roi_pool if self.config.rotated else aabb_roi_pool
         x = pool(maps, larger, levels, output=self.config.output_size, strides=STRIDES)
         x = x if self.layer is None else self.layer(x)
         x = x.flatten(1) if self.config.flatten else x.mean(dim=(2, 3, 4))
         return RegionOutput(boxes=larger, logits=self.cls_score(x), deltas=self.bbox_pred(x))
+
+    def _enlarged(self, boxes: Float[Tensor, "n k"]) -> Float[Tensor, "n k"]:
+        if self.config.compat == "official" and not self.config.rotated:
+            return enlarged_aabb_official(boxes, self.config.enlarge)
+        return enlarged(boxes, self.config.enlarge)
 
 
 def joined_regions(parts: Sequence[RegionOutput]) -> RegionOutput:
