@@ -22,6 +22,7 @@ from golden.words import NUMBER, find
 from maskfield.data.preparation.ngp_boxes import (
     NerfBoxes,
     NgpFrame,
+    boxes3d_from_grid,
     grid_aabb_from_nerf,
     grid_obb_from_nerf,
     label_kept,
@@ -40,9 +41,19 @@ from maskfield.methods.nerf_mae.augment import (
     rotate_and_scale,
 )
 from maskfield.methods.nerf_mae.grids import load_network_grid
+from maskfield.methods.nerf_mae.heatmap import (
+    enclosing_aabb,
+    gaussian_stamp,
+    grid_from_world_isotropic,
+    official_corners,
+    proposal_heatmap,
+    world_from_grid_isotropic,
+)
 from maskfield.methods.nerf_rpn.batches import pad_grids
 from maskfield.methods.nerf_rpn.scenes import detection_scenes
+from maskfield.methods.nerf_rpn.wireframes import aligned_corners, posed_corners, voxel_points
 
+HEATMAP_GRID, HEATMAP_DOWNSAMPLE = (160, 160, 160), 2  # of the official rendering program
 ANGLE_THEN_SCALE = ((0.0, MAX_ANGLE), (1.0, MAX_STRETCH))  # middle and half width
 
 
@@ -209,3 +220,38 @@ def instances(config: Mapping[str, Any]) -> tuple[Tensor, list[str], Tensor]:
     rows = grid_boxes(boxes, torch.stack([low, high]), (x, y, z))
     ids = torch.tensor([i["obj_id"] for i in found])
     return rows, [i["label"] for i in found], ids
+
+
+@golden("nerf_rpn/visualisation")
+def visualisation(case: Case) -> Mapping[str, Any]:
+    x, boxes = case.inputs, boxes3d_from_grid(case.inputs["obb"])
+    words = r"heatmap accumulation \((\d+)\^3, gaussian sigma ([\d.]*\d)"
+    side, sigma = find(case.config, "heatmap", words).groups()
+    extents = find(case.config, "extents", rf"extents \({NUMBER},{NUMBER},{NUMBER}\)").groups()
+    room, cells = x["room_bbox"].view(2, 3), (int(side),) * 3
+    a, b, c = x["objectness_1"].shape[1:]
+
+    def heatmap(stamp: Any) -> Tensor:
+        return proposal_heatmap(x["boxes_int"], cells, stamp=stamp, sigma=float(sigma))
+
+    return ByName(
+        {
+            "aabb2point8": aligned_corners(enclosing_aabb(boxes)),
+            "construct_grid": voxel_points((a, b, c)),
+            "get_obb_corners": posed_corners(
+                x["xform"], torch.tensor([float(e) for e in extents])
+            ).T,
+            "obb2hbb": enclosing_aabb(boxes),
+            "obb2point8": official_corners(boxes),
+            "world2grid": grid_from_world_isotropic(
+                x["points"], room, HEATMAP_GRID, downsample=HEATMAP_DOWNSAMPLE
+            ),
+            "grid2world": world_from_grid_isotropic(x["points"], room, HEATMAP_GRID),
+        },
+        {
+            r"gkern_(\d+)x(\d+)x(\d+)": lambda *n: gaussian_stamp(
+                (int(n[0]), int(n[1]), int(n[2]))
+            ),
+            r"heatmap_(gaussian|box)": heatmap,
+        },
+    )
