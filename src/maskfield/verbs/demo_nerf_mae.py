@@ -63,8 +63,8 @@ FULL = DemoSize(
     train_grids=256,
     validation_grids=8,
     batch=4,
-    steps=160,
-    validate_every=40,
+    steps=180,
+    validate_every=60,
     shown=3,
 )
 QUICK = DemoSize(
