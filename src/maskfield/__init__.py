@@ -7,7 +7,6 @@ loaded from :mod:`maskfield.api` when first used.
 from __future__ import annotations
 
 from importlib import import_module
-import importlib
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"

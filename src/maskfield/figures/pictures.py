@@ -81,7 +81,8 @@ def resized(picture: Picture, *, height: int) -> Picture:
 
 def trimmed(picture: Picture, *, margin: int = 8) -> Picture:
     """Without the white border, but for ``margin`` pixels of it."""
-    rows, columns = ((picture < 255).any(-1).any(axis) for axis in (1, 0))
+    ink = (picture < 255).any(-1)
+    rows, columns = ink.any(1), ink.any(0)
     if not rows.any():
         return picture
     top, bottom = np.flatnonzero(rows)[[0, -1]]
