@@ -178,7 +178,7 @@ def _right(
     return hit & (earliest[owner] == place)
 
 
-def scene_report(scene: SceneDetections, threshold: float = 0.5) -> dict[str, float]:
+def scene_report(scene: SceneDetections, threshold: float = 0.5) -> dict[str, int | float]:
     """What happened in one scene: found, missed, wrong, and the mean IoU of what was found."""
     overlaps, _ = matched(scene.iou)
     found = overlaps >= threshold

@@ -14,7 +14,7 @@ CELLS = [(8, 8, 4), (4, 4, 2), (2, 2, 1), (1, 1, 1)]
 
 
 def test_a_cell_has_thirteen_anchors_whose_shortest_side_is_the_size() -> None:
-    found = cell_anchors(16)
+    found = cell_anchors(16.0)
     sides = found[:, 3:] - found[:, :3]
     assert found.shape == (ANCHORS_PER_CELL, 6)
     assert len(sides.unique(dim=0)) == ANCHORS_PER_CELL
@@ -23,7 +23,7 @@ def test_a_cell_has_thirteen_anchors_whose_shortest_side_is_the_size() -> None:
 
 
 def test_anchors_of_equal_volume_are_rounded_to_whole_voxels() -> None:
-    found = cell_anchors(64, equal_volume=True)
+    found = cell_anchors(64.0, equal_volume=True)
     volume = (found[:, 3:] - found[:, :3]).prod(dim=1)
     assert (volume / 64**3 - 1).abs().max() < 0.1
     assert torch.equal(found, found.round())

@@ -163,3 +163,15 @@ def test_padded_anchors_are_left_out_unless_official() -> None:
     official = anchor_proposals(outputs, batch, AnchorConfig(compat="official"))[0]
     assert (ours.scores > 0).all()
     assert (official.scores == 0).any()
+
+
+@pytest.mark.parametrize(
+    "head", [FCOSConfig(convs=1, pre_nms_score=1.0), AnchorConfig(convs=1, score_threshold=1.1)]
+)
+@pytest.mark.parametrize("rotated", [True, False])
+def test_nothing_found_is_an_empty_answer(head, rotated: bool, grids: list[Tensor]) -> None:
+    network = detector(head=replace(head, rotated=rotated, pre_nms_count=30)).eval()
+    with torch.no_grad():
+        found = network(grids)
+    assert [len(scene) for scene in found] == [0, 0]
+    assert found[0].boxes.shape == (0, 7 if rotated else 6)

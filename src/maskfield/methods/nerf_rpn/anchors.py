@@ -12,7 +12,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Size = tuple[int, int, int]
-SIZES = (8, 16, 32, 64)
+SIZES = (8.0, 16.0, 32.0, 64.0)
 # The order of the official checkpoints: distinct permutations as a CPython set iterated them (Q2).
 RATIOS = (
     (1, 1, 1),
@@ -24,7 +24,7 @@ RATIOS = (
 ANCHORS_PER_CELL = len(RATIOS)
 
 
-def cell_anchors(size: float, *, equal_volume: bool = False) -> Float[Tensor, "a 6"]:
+def cell_anchors(size: int | float, *, equal_volume: bool = False) -> Float[Tensor, "a 6"]:
     """The 13 anchors around the origin; half sides rounded to whole voxels, half to even.
 
     Args:
@@ -47,7 +47,7 @@ def all_anchors(
     cells: Sequence[Size],
     device: torch.device | None = None,
     sizes: Sequence[float] = SIZES,
-) -> list[Float[Tensor, "n_level 6"]]:
+) -> list[Float[Tensor, "_n 6"]]:
     """Anchors of every level: index * stride + cell anchor, x outermost, the 13 innermost.
 
     Args:
@@ -66,7 +66,7 @@ def all_anchors(
 
 def anchor_validity(
     grid: Size, cells: Sequence[Size], sizes: Int[Tensor, "b 3"]
-) -> list[Bool[Tensor, "b n_level"]]:
+) -> list[Bool[Tensor, "b _n"]]:
     """Per level, which anchors' cells begin inside the scene: index < ceil(size / stride)."""
     levels = []
     for stride, count in zip(level_strides(grid, cells), cells, strict=True):

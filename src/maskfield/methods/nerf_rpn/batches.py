@@ -18,13 +18,13 @@ class GridBatch:
     """Zero-padded grids.
 
     Attributes:
-        grids: [b, 4, x, y, z].
+        grids: [b, channel, x, y, z].
         sizes: [b, 3] sizes before padding.
         masked: whether cells beyond a scene's own size are left out of losses and answers;
             the official code does so unless the batch is one unpadded scene.
     """
 
-    grids: Float[Tensor, "b 4 x y z"]
+    grids: Float[Tensor, "b channel x y z"]
     sizes: Int[Tensor, "b 3"]
     masked: bool
 

@@ -7,7 +7,7 @@ Axis-aligned boxes have 6 columns (x1, y1, z1, x2, y2, z2), oriented ones 7
 from __future__ import annotations
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Num
 from torch import Tensor
 
 AlignedBoxes = Float[Tensor, "n 6"]
@@ -37,7 +37,7 @@ def aligned(boxes: Float[Tensor, "n d"]) -> AlignedBoxes:
     return boxes if boxes.shape[1] == 6 else outer_aligned(boxes)
 
 
-def centre_inside(boxes: OrientedBoxes, size: Float[Tensor, " 3"]) -> Bool[Tensor, " n"]:
+def centre_inside(boxes: OrientedBoxes, size: Num[Tensor, " 3"]) -> Bool[Tensor, " n"]:
     """Oriented boxes whose centre lies in [0, size]."""
     return ((boxes[:, :3] >= 0) & (boxes[:, :3] <= size.to(boxes))).all(dim=1)
 

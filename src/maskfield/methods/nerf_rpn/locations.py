@@ -15,7 +15,7 @@ Size = tuple[int, int, int]
 
 def level_locations(
     cells: Sequence[Size], device: torch.device | None = None
-) -> list[Float[Tensor, "n_level 3"]]:
+) -> list[Float[Tensor, "_n 3"]]:
     """Per level, the voxel coordinates of all cells, x outermost."""
     return [
         torch.cartesian_prod(*(torch.arange(n, device=device) for n in count))
@@ -28,7 +28,7 @@ def level_locations(
 
 
 def level_validity(
-    locations: Sequence[Float[Tensor, "n_level 3"]], sizes: Int[Tensor, "b 3"]
-) -> list[Bool[Tensor, "b n_level"]]:
+    locations: Sequence[Float[Tensor, "_n 3"]], sizes: Int[Tensor, "b 3"]
+) -> list[Bool[Tensor, "b _n"]]:
     """Per level, which locations lie inside each scene's own size."""
     return [(points < sizes[:, None].to(points.device)).all(dim=-1) for points in locations]

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Bool, Float, Int, Num
 from torch import Tensor
 
 from maskfield.core.errors import DataError
@@ -55,7 +55,7 @@ def match(
 
 
 def balanced_sample(
-    labels: Float[Tensor, " a"], count: int, positive_fraction: float, permute: Permute
+    labels: Num[Tensor, " a"], count: int, positive_fraction: float, permute: Permute
 ) -> tuple[Bool[Tensor, " a"], Bool[Tensor, " a"]]:
     """Masks of the sampled positives (label >= 1) and negatives (label 0).
 

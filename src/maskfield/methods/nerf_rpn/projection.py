@@ -13,7 +13,7 @@ INTRINSICS = ((600.0, 0.0, 320.0), (0.0, 600.0, 240.0), (0.0, 0.0, 1.0))
 VIEWS = ((1.0, 1.0), (1.0, -1.0), (-1.0, 1.0), (-1.0, -1.0))
 
 
-def camera_from_grid(side: float) -> Float[Tensor, "4 4 4"]:
+def camera_from_grid(side: int | float) -> Float[Tensor, "4 4 4"]:
     """Grid to camera, for cameras at centre + (+-side, +-side, side) whose z axis points away.
 
     Args:
@@ -40,7 +40,7 @@ def project(
     return (pixels[:, :2] / pixels[:, 2:]).mT
 
 
-def projected_diagonals(boxes: Float[Tensor, "n d"], side: float) -> Float[Tensor, "v 2 n 2"]:
+def projected_diagonals(boxes: Float[Tensor, "n d"], side: int | float) -> Float[Tensor, "v 2 n 2"]:
     """Pixels of two opposite corners of every box in the four views."""
     ends = diagonal_points(boxes)
     return project(ends.flatten(0, 1), camera_from_grid(side)).unflatten(1, (2, len(boxes)))

@@ -124,7 +124,7 @@ def anchor_losses(
     targets: AnchorTargets,
     sample: Sample,
     config: AnchorConfig,
-    longest: float,
+    longest: int | float,
 ) -> dict[str, Float[Tensor, ""]]:
     """loss_objectness, loss_rpn_box_reg and, if weighted, loss_rpn_box_reg_2d; not weighted.
 
@@ -168,7 +168,7 @@ def _regression(rows: _Positives, config: AnchorConfig) -> Float[Tensor, ""]:
     return overlap_loss(rows.boxes, rows.target_boxes, config.box_loss).sum()
 
 
-def _projection(rows: _Positives, longest: float) -> Float[Tensor, ""]:
+def _projection(rows: _Positives, longest: int | float) -> Float[Tensor, ""]:
     """Pixel error of two corners in four views, per positive, over the grid's side."""
     a = projected_diagonals(rows.boxes, longest)
     b = projected_diagonals(rows.target_boxes, longest)
