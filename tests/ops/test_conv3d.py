@@ -48,3 +48,18 @@ def test_upsample_into_a_slice_without_bias() -> None:
     expected = F.conv_transpose3d(x.permute(0, 4, 1, 2, 3), weight, stride=2)
     assert torch.allclose(wide[..., :4], _last(expected), atol=1e-5)
     assert float(wide[..., 4:].min()) == float(wide[..., 4:].max()) == 7
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 2), (2, 5, 3)])
+def test_weight_gradient_in_bf16_on_thin_maps(shape: tuple[int, int, int]) -> None:
+    """oneDNN alone gives infinite or wrong gradients here (see ``unsafe_in_bf16``)."""
+    generator = torch.Generator().manual_seed(0)
+    x, grad = (torch.randn(4, *shape, 48, generator=generator).bfloat16() for _ in range(2))
+    weight = torch.randn(48, 48, 3, 3, 3, generator=generator).bfloat16()
+    exact = conv_backward(grad.float(), x.float(), weight.float())
+    for _ in range(10):
+        torch.full((4_000_000,), float("nan"))  # what was in the memory must not matter
+        for found, wanted in zip(conv_backward(grad, x, weight), exact, strict=True):
+            torch.testing.assert_close(
+                found.float(), wanted, atol=0.02 * float(wanted.abs().max()), rtol=0
+            )

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskfield.nn.conv3d import Conv3d
+
 ExtraSource = Literal["pool", "on_input", "on_lateral", "on_output"]
 
 
@@ -37,15 +39,15 @@ class FeaturePyramid(nn.Module):
         self.out_channels = out_channels
         self.extra_levels, self.extra_source = extra_levels, extra_source
         self.extra_relu = extra_relu
-        self.lateral_convs = nn.ModuleList(nn.Conv3d(c, out_channels, 1) for c in in_channels)
+        self.lateral_convs = nn.ModuleList(Conv3d(c, out_channels, 1) for c in in_channels)
         self.fpn_convs = nn.ModuleList(
-            nn.Conv3d(out_channels, out_channels, 3, padding=1) for _ in in_channels
+            Conv3d(out_channels, out_channels, 3, padding=1) for _ in in_channels
         )
         widths = [in_channels[-1] if extra_source == "on_input" else out_channels]
         widths += [out_channels] * (extra_levels - 1)
         if extra_source != "pool":
             for width in widths[:extra_levels]:
-                self.fpn_convs.append(nn.Conv3d(width, out_channels, 3, stride=2, padding=1))
+                self.fpn_convs.append(Conv3d(width, out_channels, 3, stride=2, padding=1))
 
     def forward(
         self, maps: Sequence[Float[Tensor, "b _c _x _y _z"]]

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskfield.nn.conv3d import Conv3d
 from maskfield.nn.unet3d_fused import EPS, SLOPE, FusedResidualBlock, FusedUpBlock
 
 
@@ -26,10 +27,10 @@ class ResidualBlock(nn.Module):
     def __init__(self, in_channels: int, out_channels: int, *, fused: bool = False) -> None:
         super().__init__()
         self.fused = fused
-        self.conv1 = nn.Conv3d(in_channels, out_channels, 3, padding=1)
-        self.conv2 = nn.Conv3d(out_channels, out_channels, 3, padding=1)
+        self.conv1 = Conv3d(in_channels, out_channels, 3, padding=1)
+        self.conv2 = Conv3d(out_channels, out_channels, 3, padding=1)
         if in_channels != out_channels:
-            self.conv3 = nn.Conv3d(in_channels, out_channels, 1)
+            self.conv3 = Conv3d(in_channels, out_channels, 1)
 
     def forward(self, x: Float[Tensor, "b i x y z"]) -> Float[Tensor, "b o x y z"]:
         if self.fused:
@@ -117,7 +118,7 @@ class OutBlock(nn.Module):
 
     def __init__(self, in_channels: int, out_channels: int) -> None:
         super().__init__()
-        self.conv = nn.Conv3d(in_channels, out_channels, 1)
+        self.conv = Conv3d(in_channels, out_channels, 1)
 
     def forward(self, x: Float[Tensor, "b i x y z"]) -> Float[Tensor, "b o x y z"]:
         weight = self.conv.weight[:, :, 0, 0, 0]
