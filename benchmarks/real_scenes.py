@@ -25,7 +25,7 @@ from maskfield.fields.fit import fit_config, fit_scene, load_field
 
 SCENES = {
     "fox": ("data/fox", "default"),
-    "lego": ("data/nerf_synthetic/lego", "object"),
+    "lego": ("data/nerf_synthetic/lego", "default"),
     "fern": ("data/llff/fern", "default"),
 }
 

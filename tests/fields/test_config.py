@@ -31,7 +31,7 @@ class TestVoxelFitConfig:
     @pytest.mark.parametrize(
         ("field", "value"),
         [
-            ("shares", (0.5, 0.5, 0.5, 0.5)),
+            ("shares", (0.5, 0.5, 0.5)),
             ("rays", (1,)),
             ("patches", (1, 1)),
             ("degree", 3),

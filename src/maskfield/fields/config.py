@@ -26,7 +26,8 @@ class VoxelFitConfig:
         box_scale: size of the first box relative to the scene's (bounded fields) or to the cube
             around the scene's box and all cameras (contracted ones).
         refit_box: after this stage, fit the box to the surfaces seen so far; -1 never.
-        refit_tail: share of the surface points left outside on each side when the box is refitted.
+        refit_tail: share of the surface points left outside on each side when a contracted field's
+            box is refitted; a bounded field's box leaves out 0.001 at most.
         step: marching step in voxels.
         initial: density before the first step, before the softplus.
         near: rays start this far from the camera, in half boxes (contracted fields) or, when the
@@ -37,8 +38,8 @@ class VoxelFitConfig:
             empty; applied, as much stronger, every ``tv_every`` steps. distortion: strength of the
             distortion loss.
         exposure: fit one gain per image and channel; evaluation uses the mean (1).
-        background: "auto": random, so that nothing is left transparent, where images have an
-            opacity or the field is contracted; else the photographs' mean colour.
+        background: "auto": random where images have an opacity, so that nothing can hide as
+            background; else the photographs' mean colour.
         patches: side of the squares of pixels that rays are drawn in, per stage; neighbours share
             memory and so cost less per ray.
         view_from: the first stage in which colour may depend on the viewing direction.
@@ -53,19 +54,19 @@ class VoxelFitConfig:
     """
 
     degree: int = 1
-    resolutions: tuple[int, ...] = (64, 128, 192, 256)
-    rays: tuple[int, ...] = (2048, 4096, 8192, 8192)
-    shares: tuple[float, ...] = (0.35, 0.2, 0.2, 0.25)
+    resolutions: tuple[int, ...] = (64, 128, 256)
+    rays: tuple[int, ...] = (2048, 4096, 8192)
+    shares: tuple[float, ...] = (0.25, 0.25, 0.5)
     contraction: Literal["auto", "on", "off"] = "auto"
     shell: float = 0.5
     box_scale: float = 1.0
     refit_box: int = 0
     refit_tail: float = 0.1
     step: float = 1.0
-    initial: float = -7.0
+    initial: float = -5.0
     near: float = 0.1
-    lr_density: float = 0.2
-    lr_colour: float = 0.2
+    lr_density: float = 1.0
+    lr_colour: float = 0.3
     lr_final: float = 0.1
     beta: float = 0.95
     tv_density: float = 1e-5
@@ -76,7 +77,7 @@ class VoxelFitConfig:
     exposure: bool = False
     view_counts: bool = True
     background: Literal["auto", "mean", "random", "white", "black"] = "auto"
-    patches: tuple[int, ...] = (1, 2, 4, 4)
+    patches: tuple[int, ...] = (1, 2, 4)
     view_from: int = 1
     stop: float = 1e-3
     w_min: float = 1e-4

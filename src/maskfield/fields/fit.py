@@ -16,7 +16,7 @@ from maskfield.fields.config import PRESETS, VoxelFitConfig
 from maskfield.fields.task import VoxelFitTask
 from maskfield.fields.voxel import VoxelField, field_from_weights
 
-STEPS = {"default": 4000, "quick": 1500}
+STEPS = {"default": 1600, "quick": 1000}
 
 
 def fit_config(preset: str = "default", data: SceneDataConfig | None = None) -> RunConfig:

@@ -17,6 +17,7 @@ from maskfield.rendering.compositing import Compositing
 from maskfield.rendering.renderer import render
 
 _PIXELS = 20000
+_BOUNDED_TAIL = 1e-3
 _SEEN = 0.5  # opacity above which a ray has met a surface
 
 
@@ -42,9 +43,12 @@ def surface_box(
 ) -> Float[Tensor, "2 3"] | None:
     """Box of what the photographs show: per axis between two quantiles of the surface points.
 
+    Matter outside a bounded field's box is lost, so there the quantiles are extreme ones.
+
     Returns:
         None when hardly any ray meets a surface yet.
     """
+    tail = tail if field.contracted else min(tail, _BOUNDED_TAIL)
     rays = photographs.draw(_PIXELS, generator).rays
     with torch.no_grad():
         out = render(field, rays, VoxelMarch(), Compositing(early_stop=field.settings.stop))

@@ -220,8 +220,7 @@ def _first_field(scene: Scene, method: VoxelFitConfig) -> VoxelField:
 
 
 def _photographs(scene: Scene, method: VoxelFitConfig, near: float) -> Photographs:
-    opaque = scene.opacity is None and not is_contracted(scene, method)
-    chosen: Background = "mean" if opaque else "random"
+    chosen: Background = "mean" if scene.opacity is None else "random"
     if method.background != "auto":
         chosen = method.background
     return Photographs(scene, "train", near, chosen)
