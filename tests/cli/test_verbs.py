@@ -33,7 +33,6 @@ PRETRAIN = [
         "method.depths=[2,2,2,2]",
     ),
     *("--set", "data.batch_size=2", "--set", "method.block_size=2"),
-    *("--set", "engine.precision=fp32"),
 ]
 
 

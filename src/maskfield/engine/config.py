@@ -64,7 +64,8 @@ class EngineConfig:
 
     Attributes:
         steps: optimiser updates in the whole run.
-        precision: "fp32", or "bf16" (autocast of the forward pass; weights stay fp32).
+        precision: "fp32", "bf16" (autocast of the forward pass; weights stay fp32), or "auto": bf16
+            where the device computes in it.
         accumulate: batches whose gradients are averaged before one update.
         clip_grad_norm: greatest norm of all gradients together, or None.
         ema_decay: keep an exponential moving average of the weights, used for validation and stored
@@ -81,7 +82,7 @@ class EngineConfig:
     """
 
     steps: int = 1000
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["auto", "fp32", "bf16"] = "fp32"
     accumulate: int = 1
     clip_grad_norm: float | None = None
     ema_decay: float | None = None

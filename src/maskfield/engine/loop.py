@@ -211,7 +211,8 @@ class _Clock:
 
 def _shown(session: Session, result: Update) -> dict[str, float]:
     """What the progress line says beside speed, time left and the process's memory."""
-    return {"loss": result.loss, **_cuda_memory(session)}
+    live = {name: float(value) for name, value in result.parts.items() if name == "psnr"}
+    return {"loss": result.loss, **live, **_cuda_memory(session)}
 
 
 def _cuda_memory(session: Session) -> dict[str, float]:

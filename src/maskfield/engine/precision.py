@@ -8,10 +8,21 @@ import torch
 
 from maskfield.core.errors import ConfigError
 
+Precision = Literal["auto", "fp32", "bf16"]
 
-def autocast(device: torch.device, precision: Literal["fp32", "bf16"]) -> torch.autocast:
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """bf16 autocast, or nothing for fp32. Weights, gradients and updates stay fp32."""
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=precision == "bf16")
+    wanted = precision == "bf16" or (precision == "auto" and has_bf16(device))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=wanted)
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device computes in bf16 itself; where it must imitate bf16, fp32 is faster."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # torch < 2.10 has none: fp32
+    return any(capabilities.get(name, False) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def choose_device(name: str) -> torch.device:

@@ -17,7 +17,7 @@ def tiny_cpu() -> RunConfig:
         data=GridDataConfig(resolution=64, batch_size=4, train_count=1024, validation_count=32),
         optim=OptimConfig(lr=1e-3, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
-        engine=_engine(steps=2000, validate_every=250, precision="bf16"),
+        engine=_engine(steps=2000, validate_every=250),
     )
 
 
@@ -29,7 +29,7 @@ def small() -> RunConfig:
         data=GridDataConfig(resolution=96, batch_size=16, train_count=4096, validation_count=64),
         optim=OptimConfig(lr=3e-4, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
-        engine=_engine(steps=30_000, validate_every=1000, precision="bf16"),
+        engine=_engine(steps=30_000, validate_every=1000),
     )
 
 
@@ -45,14 +45,14 @@ def paper() -> RunConfig:
         data=GridDataConfig(path="data/pretrain", resolution=160, batch_size=32, workers=4),
         optim=OptimConfig(lr=1e-4, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
-        engine=_engine(steps=2000 * 102, validate_every=1020, precision="bf16"),
+        engine=_engine(steps=2000 * 102, validate_every=1020),
     )
 
 
-def _engine(steps: int, validate_every: int, precision: str = "fp32") -> EngineConfig:
+def _engine(steps: int, validate_every: int) -> EngineConfig:
     return EngineConfig(
         steps=steps,
-        precision="bf16" if precision == "bf16" else "fp32",
+        precision="auto",
         clip_grad_norm=0.1,
         validate_every=validate_every,
         checkpoint_every=validate_every,

@@ -190,7 +190,6 @@ def _pretraining(folder: Path, size: DemoSize, seed: int) -> RunConfig:
         engine=replace(
             base.engine,
             steps=size.steps,
-            precision="fp32",  # processors without bf16 arithmetic imitate it slowly
             log_every=max(1, size.steps // 50),
             validate_every=size.validate_every,
             checkpoint_every=0,
