@@ -62,7 +62,8 @@ class Task(Protocol):
     Optional on the train loader: ``set_epoch(epoch)`` and ``seek(batch)``, see engine.feed.
     """
 
-    model: nn.Module
+    @property
+    def model(self) -> nn.Module: ...
 
     def loaders(self) -> Loaders: ...
 

@@ -58,8 +58,8 @@ class CompactGradient:
 
             def part(_: int, first: int, last: int, table=table, others=others) -> None:
                 merge(table[0], table[1], table[2], first, last)
-                for other in others:
-                    add_rows(table[1], table[2], *other, first, last)
+                for slots, touched, rows in others:
+                    add_rows(table[1], table[2], slots, touched, rows, first, last)
 
             self.workers.run(part, count)
 

@@ -131,7 +131,9 @@ class _FusedPixels(torch.autograd.Function):
         return torch.from_numpy(out)
 
     @staticmethod
-    def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
+    def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
+        ctx: Any, upstream: Tensor
+    ) -> tuple[Tensor, Tensor, None, None, None]:
         from maskfield.fields.voxel_kernels import render_rays_gradient
         from maskfield.fields.voxel_update import spread
 

@@ -82,7 +82,7 @@ def resized(picture: Picture, *, height: int) -> Picture:
 def trimmed(picture: Picture, *, margin: int = 8) -> Picture:
     """Without the white border, but for ``margin`` pixels of it."""
     ink = (picture < 255).any(-1)
-    rows, columns = ink.any(1), ink.any(0)
+    rows, columns = np.any(ink, axis=1), np.any(ink, axis=0)
     if not rows.any():
         return picture
     top, bottom = np.flatnonzero(rows)[[0, -1]]
