@@ -387,6 +387,20 @@ class TestStorage:
         with pytest.raises(StorageError, match="cannot write"):
             train(config, task, tmp_path / "file" / "run")
 
+    def test_a_refused_run_leaves_no_folder(self, make_config, make_task, tmp_path):
+        config = make_config()
+        with pytest.raises(CheckpointError):
+            train(config, make_task(config), tmp_path / "new", init=tmp_path / "gone")
+        assert not (tmp_path / "new").exists()
+
+    def test_a_refused_run_leaves_other_files_alone(self, make_config, make_task, tmp_path):
+        (tmp_path / "config.yaml").write_text("mine")
+        config = make_config()
+        with pytest.raises(CheckpointError):
+            train(config, make_task(config), tmp_path, init=tmp_path / "gone")
+        assert [p.name for p in tmp_path.iterdir()] == ["config.yaml"]
+        assert (tmp_path / "config.yaml").read_text() == "mine"
+
     def test_full_disk_is_refused_before_training(
         self, make_config, make_task, tmp_path, monkeypatch
     ):

@@ -9,7 +9,8 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -80,17 +81,42 @@ class RunFolder:
         Raises:
             StorageError: the folder holds checkpoints of a run already, or cannot be written.
         """
+        self.refuse_other_run()
+        probe(self.path)
+        write_text(self.config_path, config_yaml)
+        self.write_environment({})
+        self.log_path.unlink(missing_ok=True)
+        return self
+
+    @contextmanager
+    def claimed(self) -> Iterator[None]:
+        """Make the folder and prove it writable; when the block fails, leave no empty folder.
+
+        Raises:
+            StorageError: it cannot be made or written.
+        """
+        made = not self.path.exists()
+        probe(self.path)
+        try:
+            yield
+        except BaseException:
+            if made:
+                with suppress(OSError):
+                    self.path.rmdir()
+            raise
+
+    def refuse_other_run(self) -> None:
+        """Refuse a folder with checkpoints.
+
+        Raises:
+            StorageError: the folder holds a run that would be overwritten.
+        """
         if self.checkpoints.is_dir() and any(self.checkpoints.iterdir()):
             raise StorageError(
                 "the folder already holds a run with checkpoints",
                 file=self.path,
                 remedy="continue it with --resume auto, or choose another folder",
             )
-        probe(self.path)
-        write_text(self.config_path, config_yaml)
-        self.write_environment({})
-        self.log_path.unlink(missing_ok=True)
-        return self
 
     def write_environment(self, facts: Mapping[str, object]) -> None:
         """Write ``environment.txt``: interpreter, system, packages, and the facts given."""

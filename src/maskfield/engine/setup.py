@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -48,20 +49,20 @@ def setup(
     run_folder, start = RunFolder(folder), _resumed_from(resume, folder)
     threads = use_threads(config.engine.threads)
     seed_everything(config.seed)
-    if processes.rank == 0:
-        _prepare_folder(run_folder, config, start)
-        run_folder.write_environment(_facts(processes, threads))
-    processes.wait()
-    task = build_task(config) if task is None else task
-    task.model.to(processes.device)
-    if init is not None and start is None:
-        initialise(task, config, init)
-    session = _assemble(config, run_folder, task, processes)
-    if processes.rank == 0:
-        probe(run_folder.path, _bytes_needed(session))
-    if start is not None:
-        session.restore(start)
-        _cut_log(session)
+    new = start is None or not run_folder.checkpoints.is_dir()
+    if new:
+        run_folder.refuse_other_run()
+    with run_folder.claimed() if processes.rank == 0 else nullcontext():
+        processes.wait()
+        task = build_task(config) if task is None else task
+        task.model.to(processes.device)
+        if init is not None and start is None:
+            initialise(task, config, init)
+        session = _assemble(config, run_folder, task, processes)
+        if start is not None:
+            session.restore(start)
+        if processes.rank == 0:
+            _write_folder(session, new, _facts(processes, threads))
     if processes.rank > 0:  # equal weights from here on, different dropout
         torch.manual_seed(mixed_seed(config.seed, session.step, processes.rank))
     return session
@@ -175,12 +176,15 @@ def _resumed_from(resume: StrPath | None, folder: StrPath) -> Path | None:
     return found
 
 
-def _prepare_folder(folder: RunFolder, config: RunConfig, start: Path | None) -> None:
-    text = "format_version: 1\n" + to_yaml(config)
-    if start is None or not folder.checkpoints.is_dir():
-        folder.create(text)
-    else:
-        probe(folder.path)
+def _write_folder(session: Session, new: bool, facts: Mapping[str, object]) -> None:
+    """What a run leaves before its first step; nothing before this can have been refused."""
+    probe(session.folder.path, _bytes_needed(session))
+    if new:
+        session.folder.create("format_version: 1\n" + to_yaml(session.config))
+    session.folder.write_environment(facts)
+    if session.step > 0:
+        session.folder.truncate_log(session.step)
+        session.trackers.record("resume", session.step, {})
 
 
 def _facts(processes: Processes, threads: int) -> dict[str, object]:
@@ -198,9 +202,3 @@ def _bytes_needed(session: Session) -> int:
     """Room for the checkpoints this run keeps, and the one being written."""
     weights = sum(v.numel() * v.element_size() for v in session.task.model.state_dict().values())
     return (session.config.engine.keep_checkpoints + 2) * _ADAM_COPIES * weights
-
-
-def _cut_log(session: Session) -> None:
-    if session.main:
-        session.folder.truncate_log(session.step)
-        session.trackers.record("resume", session.step, {})
