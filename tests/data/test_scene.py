@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import math
 from collections.abc import Callable
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskfield.core.errors import ConfigError, MaskfieldError, SceneError
+from maskfield.core.errors import ConfigError, MaskfieldError, SceneError, StorageError
 from maskfield.data.check import check_scene
 from maskfield.data.config import GridDataConfig, SceneDataConfig
 from maskfield.data.readers.detect import read_any
@@ -42,6 +43,27 @@ def test_scene_folder_round_trip(ring: Scene, tmp_path: Path) -> None:
     assert_equal(load_scene(folder), ring)
     assert_equal(read_any(folder), ring)
     assert isinstance(load_scene(folder / "scene.json").images, np.memmap)
+
+
+def test_a_full_disk_leaves_the_old_scene(
+    ring: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = save_scene(ring, tmp_path / "s")
+    other = replace(ring, images=255 - np.asarray(ring.images), masks=ring.images[..., 0] * 0 + 1)
+    save, calls = np.save, []
+
+    def full(stream, array, **options):
+        calls.append(array.shape)
+        if len(calls) == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        save(stream, array, **options)
+
+    monkeypatch.setattr(np, "save", full)
+    with pytest.raises(StorageError, match="No space left"):
+        save_scene(other, folder)
+    assert_equal(load_scene(folder), ring)
+    assert "masks.npy" not in {p.name for p in folder.iterdir()}
+    assert not [p for p in folder.iterdir() if ".tmp-" in p.name]
 
 
 def test_transforms_json_round_trip(ring: Scene, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ so that opening a scene costs nothing and several processes share the pages.
 from __future__ import annotations
 
 import math
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -98,19 +99,24 @@ class Scene:
 
 
 def save_scene(scene: Scene, folder: StrPath) -> Path:
-    """Write a scene folder atomically (arrays first, ``scene.json`` last).
+    """Write a scene folder atomically: everything is written aside, then takes its place.
+
+    A scene that was in the folder stays as it was when writing fails.
 
     Raises:
         SceneError: the scene is not valid. StorageError: the folder cannot be written.
     """
     folder = Path(folder)
     scene.validated(str(folder))
-    for name in _ARRAYS:
-        array = getattr(scene, name)
-        if array is not None:
-            with atomic_path(folder / f"{name}.npy") as temporary, temporary.open("wb") as stream:
-                np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
-    write_json(folder / "scene.json", _header(scene))
+    with ExitStack() as moves:  # undone in reverse: scene.json, entered first, is moved last
+        header = moves.enter_context(atomic_path(folder / "scene.json"))
+        write_json(header, _header(scene))
+        for name in _ARRAYS:
+            array = getattr(scene, name)
+            if array is not None:
+                place = moves.enter_context(atomic_path(folder / f"{name}.npy"))
+                with place.open("wb") as stream:
+                    np.save(stream, np.ascontiguousarray(array), allow_pickle=False)
     return folder
 
 
