@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from maskfield.core.errors import ConfigError, DataError
+from maskfield.core.errors import ConfigError, DataError, GridError
 from maskfield.data.config import GridDataConfig
 from maskfield.data.grid_sources import open_grids, room_store
 from maskfield.data.radiance_grid import RadianceGrid, save_grid
@@ -91,6 +91,38 @@ def test_split_of_other_scenes(tmp_path: Path) -> None:
     write_split({"train": ("a",), "val": ("b",), "test": ()}, tmp_path / "x_split.npz")
     with pytest.raises(DataError, match="no training grids"):
         open_grids(GridDataConfig(path=str(tmp_path)))
+
+
+def test_a_small_set_validates_on_its_last_grid(tmp_path: Path) -> None:
+    write_features(tmp_path, 3)
+    train, validation = open_grids(GridDataConfig(path=str(tmp_path), holdout=10))
+    assert (list(train.names), list(validation.names)) == (["scene00", "scene01"], ["scene02"])
+
+
+@pytest.mark.parametrize("kind", ["store", "features"])
+def test_one_grid_cannot_be_split(kind: str, tmp_path: Path) -> None:
+    write_store(grids(1), tmp_path) if kind == "store" else write_features(tmp_path, 1)
+    with pytest.raises(DataError, match="no validation grids"):
+        open_grids(GridDataConfig(path=str(tmp_path)))
+
+
+@pytest.mark.parametrize("damage", ["truncated", "nan", "empty", "alpha read as exp"])
+def test_every_file_is_checked_before_training(damage: str, tmp_path: Path) -> None:
+    write_features(tmp_path, 4)
+    path = tmp_path / "features" / "scene02.npz"
+    rgba = dict(np.load(path))["rgbsigma"]
+    if damage == "truncated":
+        path.write_bytes(path.read_bytes()[:300])
+    else:
+        rgba[..., 3] = {"nan": np.nan, "empty": rgba[..., 3] - 60}.get(damage, rgba[..., 3])
+        np.savez(path, rgbsigma=rgba, resolution=rgba.shape[:3])
+    config = GridDataConfig(
+        path=str(tmp_path), density="exp" if damage == "alpha read as exp" else "auto"
+    )
+    with pytest.raises(GridError) as caught:
+        open_grids(config)
+    assert str(caught.value.file).endswith(".npz")
+    assert damage == "alpha read as exp" or caught.value.file == str(path)
 
 
 def test_unknown_world() -> None:

@@ -79,6 +79,39 @@ def test_bad_grids_are_refused(raw: RadianceGrid, tmp_path: Path, damage: str) -
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"density_kind": "alpha", "activation": "none"}, "alpha lies in"),
+        ({"activation": "exp", "density": torch.linspace(0, 900, 120)}, "exp of it overflows"),
+        ({"rgb": torch.linspace(0, 255, 360).reshape(3, *SIZE)}, "colours lie in"),
+        ({"activation": "sigmoid"}, "unknown kind of density"),
+    ],
+)
+def test_values_that_do_not_suit_their_kind(raw: RadianceGrid, change: dict, message: str) -> None:
+    density = change.get("density", raw.density).reshape(1, *SIZE)
+    with pytest.raises(GridError, match=message) as caught:
+        replace(raw, **{**change, "density": density}).validated("a.npz")
+    assert caught.value.file == "a.npz"
+    assert caught.value.value
+
+
+def test_a_damaged_header_is_a_typed_error(raw: RadianceGrid, tmp_path: Path) -> None:
+    path = save_grid(raw, tmp_path / "a.safetensors")
+    content = path.read_bytes()
+    assert b"density_kind" in content
+    path.write_bytes(content.replace(b"density_kind", b"density_kinx"))
+    with pytest.raises(GridError, match="header of the grid is damaged"):
+        load_grid(path)
+
+
+def test_a_store_refuses_what_becomes_empty_as_alpha(raw: RadianceGrid, tmp_path: Path) -> None:
+    empty = replace(raw, activation="exp", density=raw.density.clamp(-1, 1) - 40)
+    with pytest.raises(GridError, match="shows nothing"):
+        write_store([("empty", empty)], tmp_path)
+    assert not (tmp_path / "index.json").exists()
+
+
 # ---------------------------------------------------------------- LabelGrid
 
 

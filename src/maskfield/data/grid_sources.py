@@ -7,21 +7,27 @@ Procedural rooms are rasterised once, into a store in the cache, and read from t
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from jaxtyping import Float
 from torch import Tensor
 
-from maskfield.core.errors import ConfigError, DataError
+from maskfield.core.errors import ConfigError, DataError, GridError
+from maskfield.core.log import Progress
 from maskfield.data.config import DensityRule, GridDataConfig
 from maskfield.data.radiance_grid import load_grid
 from maskfield.data.readers import nerf_rpn
 from maskfield.data.store import GridStore, is_store, open_store
 
 ROOMS_REVISION = 2  # raise when the procedural rooms change, so that cached grids are made again
+_THREADS = 8
+_LEAST_SPREAD = 0.02  # exp or relu applied to what is alpha already leaves less
+
+T = TypeVar("T")
 
 
 class GridSource(Protocol):
@@ -134,27 +140,62 @@ def _procedural(config: GridDataConfig) -> tuple[GridSource, GridSource]:
 
 
 def _from_store(store: GridStore, config: GridDataConfig) -> tuple[GridSource, GridSource]:
-    train, validation = _split_names(store.names, config, Path(config.path))
     place = {name: i for i, name in enumerate(store.names)}
-    return (
-        StoredGrids(store, tuple(place[n] for n in train if n in place)),
-        StoredGrids(store, tuple(place[n] for n in validation if n in place)),
-    )
+    train, validation = _present(place, config, Path(config.path))
+    return StoredGrids(store, train), StoredGrids(store, validation)
 
 
 def _from_files(folder: Path, config: GridDataConfig) -> tuple[GridSource, GridSource]:
-    files = _grid_files(folder)
-    train, validation = _split_names(tuple(files), config, folder)
-    kept = [tuple(files[n] for n in names if n in files) for names in (train, validation)]
-    if not kept[0]:
-        raise DataError(
-            "no training grids",
-            file=folder,
-            field="split",
-            value=f"{len(train)} names, none has a file",
-            remedy="check that the split file belongs to these grids",
-        )
-    return GridFiles(kept[0], config.density), GridFiles(kept[1], config.density)
+    train, validation = _present(_grid_files(folder), config, folder)
+    sources = GridFiles(train, config.density), GridFiles(validation, config.density)
+    for source in sources:
+        check_grids(source)
+    return sources
+
+
+def check_grids(source: GridFiles) -> None:
+    """Read every file once, so that a bad one is known before training, not in the middle of it.
+
+    Raises:
+        GridError: the first file that is damaged, empty or constant, or whose density was given
+            the wrong activation (alpha hardly varies).
+    """
+    with Progress(len(source), "check grids") as bar, ThreadPoolExecutor(_THREADS) as pool:
+        for index, spread in enumerate(pool.map(lambda i: _spread(source, i), range(len(source)))):
+            bar.update(index + 1)
+            if spread < _LEAST_SPREAD:
+                raise GridError(
+                    "opacity hardly varies: the grid is empty, or its density was given the "
+                    "wrong activation",
+                    file=source.files[index],
+                    field="density",
+                    value=f"greatest minus least alpha {spread:.3g}, density rule {source.density}",
+                    remedy="set data.density to exp, relu or alpha, or leave the file out",
+                )
+
+
+def _spread(source: GridFiles, index: int) -> float:
+    alpha = source.rgba(index)[3]
+    return float(alpha.max() - alpha.min())
+
+
+def _present(
+    places: Mapping[str, T], config: GridDataConfig, folder: Path
+) -> tuple[tuple[T, ...], tuple[T, ...]]:
+    """Training and validation grids among those that are there; neither may be empty."""
+    names = _split_names(tuple(places), config, folder)
+    train, validation = (tuple(places[n] for n in part if n in places) for part in names)
+    kept = (train, validation)
+    for kind, listed, found in zip(("training", "validation"), names, kept, strict=True):
+        if not found:
+            raise DataError(
+                f"no {kind} grids",
+                file=folder,
+                field="split",
+                value=f"{len(listed)} names, none has a grid; {len(places)} grids are there",
+                remedy="check that the split file belongs to these grids, and give two or more",
+            )
+    return train, validation
 
 
 def _grid_files(folder: Path) -> dict[str, Path]:
@@ -183,7 +224,8 @@ def _split_names(
         split = nerf_rpn.read_split(split_file)
         train, validation = split["train"], split["val"]
     else:
-        validation = names[config.holdout - 1 :: config.holdout]
+        stride = min(config.holdout, len(names))  # a small set still validates: on its last grid
+        validation = names[stride - 1 :: stride] if len(names) > 1 else ()
         held = set(validation)
         train = [n for n in names if n not in held]
     return train[: max(int(config.percent_train * len(train)), 1)], validation

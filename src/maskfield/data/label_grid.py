@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from jaxtyping import Bool, Float, Int
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from maskfield.core.errors import GridError
@@ -89,7 +89,7 @@ def save_labels(grid: LabelGrid, path: StrPath) -> Path:
     dtype = torch.uint8 if int(grid.labels.max()) < 256 else torch.int16
     tensors = {"labels": grid.labels.to(dtype).contiguous(), "box": grid.box.double()}
     with atomic_path(path) as temporary:
-        save_file(tensors, temporary, {"maskfield": json.dumps(_header(grid))})
+        temporary.write_bytes(save(tensors, {"maskfield": json.dumps(_header(grid))}))
     return path
 
 

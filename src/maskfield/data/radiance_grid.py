@@ -7,14 +7,14 @@ Density is stored as ``raw`` (network output before its activation), ``sigma`` (
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import torch
 from jaxtyping import Float, Num
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save
 from torch import Tensor
 
 from maskfield.core.errors import GridError
@@ -24,6 +24,8 @@ FORMAT_VERSION = 1
 DensityKind = Literal["raw", "sigma", "alpha"]
 Activation = Literal["none", "exp", "relu", "softplus"]
 NERF_MAE_STEP = 0.01  # spec nerf_mae 2.2: delta in instant-ngp units
+_EXP_LIMIT = 88.0  # exp of more overflows float32
+_COLOUR_LIMIT = 10.0  # beyond rounding and overshoot: 8-bit colours stored as floats
 
 _ACTIVATIONS = {
     "none": lambda d: d,
@@ -104,7 +106,8 @@ class RadianceGrid:
         return torch.cat([self.colour(), self.to_alpha()], dim=0)
 
     def validated(self, file: str | None = None) -> RadianceGrid:
-        """This grid, after refusing wrong shapes, NaN, empty and constant content.
+        """This grid, after refusing wrong shapes, NaN, empty and constant content, values that
+        the stated kind of density or a colour cannot have.
 
         Raises:
             GridError: names the field and value that is wrong.
@@ -128,8 +131,9 @@ def save_grid(grid: RadianceGrid, path: StrPath) -> Path:
     path = Path(path)
     grid.validated(str(path))
     tensors = {"rgb": _stored(grid.rgb), "density": _stored(grid.density), "box": grid.box.double()}
+    packed = save({k: v.contiguous() for k, v in tensors.items()}, _metadata(grid))
     with atomic_path(path) as temporary:
-        save_file({k: v.contiguous() for k, v in tensors.items()}, temporary, _metadata(grid))
+        temporary.write_bytes(packed)  # save_file has its own error for a full disk
     return path
 
 
@@ -148,7 +152,13 @@ def load_grid(path: StrPath) -> RadianceGrid:
         raise GridError(
             f"cannot open the grid: {error}", file=path, remedy="check the path; extract it again"
         ) from error
-    return replace(_grid_from(tensors, metadata, path)).validated(str(path))
+    try:
+        grid = _grid_from(tensors, metadata, path)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise GridError(
+            f"the header of the grid is damaged: {error!r}", file=path, remedy="extract it again"
+        ) from error
+    return grid.validated(str(path))
 
 
 def _metadata(grid: RadianceGrid) -> dict[str, str]:
@@ -227,4 +237,37 @@ def _check_grid(grid: RadianceGrid, file: str | None) -> None:
             field="density",
             value=float(density.amin()),
             remedy="fit the scene longer, or check the box and the activation",
+        )
+    _check_ranges(grid, density, file)
+
+
+def _check_ranges(grid: RadianceGrid, density: Tensor, file: str | None) -> None:
+    if grid.activation not in _ACTIVATIONS or grid.density_kind not in ("raw", "sigma", "alpha"):
+        raise GridError(
+            "unknown kind of density or activation",
+            file=file,
+            field="density_kind, activation",
+            value=(grid.density_kind, grid.activation),
+            remedy=f"use raw, sigma or alpha; activations are {sorted(_ACTIVATIONS)}",
+        )
+    low, high = float(density.amin()), float(density.amax())
+    exp = grid.density_kind == "raw" and grid.activation == "exp"
+    alpha = grid.density_kind == "alpha" and grid.density.dtype != torch.uint8
+    if (alpha and (low < 0 or high > 1)) or (exp and high > _EXP_LIMIT):
+        raise GridError(
+            "the density does not suit its activation: "
+            + ("exp of it overflows" if exp else "alpha lies in [0, 1]"),
+            file=file,
+            field=f"density ({grid.density_kind}, activation {grid.activation})",
+            value=f"{low:.4g} to {high:.4g}",
+            remedy="say what the values are: raw with exp or relu, sigma, or alpha",
+        )
+    colour = grid.rgb.float()
+    if grid.rgb.dtype != torch.uint8 and float(colour.abs().amax()) > _COLOUR_LIMIT:
+        raise GridError(
+            "colours lie in [0, 1]",
+            file=file,
+            field="rgb",
+            value=f"{float(colour.amin()):.4g} to {float(colour.amax()):.4g}",
+            remedy="divide 8-bit colours by 255, or store them as uint8",
         )

@@ -253,7 +253,7 @@ def _prepared(
     for name, grid in grids:
         try:
             checked = grid.validated(name)
-            yield name, _as_stored(checked, colour, density)
+            yield name, _as_stored(checked, colour, density).validated(name)
         except GridError as error:
             raise GridError(
                 error.problem, file=name, field=error.field, value=error.value, remedy=error.remedy

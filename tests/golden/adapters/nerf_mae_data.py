@@ -63,7 +63,7 @@ def load_scene(case: Case) -> dict[str, Tensor]:
         np.save(table, case.inputs["boxes"].numpy())
         boxes = read_boxes(table)
         return {
-            "raw.norm_False": load_network_grid(raw, "alpha"),
+            "raw.norm_False": load_network_grid(raw, "alpha", compat="official"),
             "raw.norm_True": load_network_grid(raw, "exp"),
             "raw.scannet": load_network_grid(raw, "relu"),
             "u8.norm_False": load_network_grid(eight_bit, "alpha"),

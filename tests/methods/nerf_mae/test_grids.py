@@ -25,7 +25,15 @@ def test_density_rules_and_layout(compat: str, tmp_path: Path, generator: torch.
         assert grid.shape == (4, 3, 4, 5)
         torch.testing.assert_close(grid[:3], stored[..., :3].permute(3, 0, 1, 2))
         torch.testing.assert_close(grid[3], 1 - torch.exp(-sigma * 0.01))
-    assert torch.equal(load_network_grid(path, "alpha")[3], stored[..., 3])
+    if compat == "official":  # which takes anything for alpha
+        assert torch.equal(load_network_grid(path, "alpha", compat=compat)[3], stored[..., 3])
+    else:
+        with pytest.raises(GridError, match="alpha lies in"):
+            load_network_grid(path, "alpha")
+    alpha = torch.rand(3, 4, 5, 4, generator=generator)
+    assert torch.equal(
+        load_network_grid(features(tmp_path, alpha.numpy()), "alpha")[3], alpha[..., 3]
+    )
 
 
 def test_eight_bit_alpha_is_divided_by_255(tmp_path: Path) -> None:

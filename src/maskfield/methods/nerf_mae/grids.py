@@ -25,14 +25,18 @@ def load_network_grid(
     Args:
         density: what the fourth channel holds: "exp" (raw instant-ngp density), "relu" (raw
             ScanNet density), "alpha", or "auto" (see :func:`read_grid`).
-        compat: "official" reproduces quirk Q6 on 8-bit grids with a density rule.
+        compat: "official" reproduces quirk Q6 on 8-bit grids with a density rule, and takes what
+            is called alpha as it is.
 
     Raises:
-        GridError: a damaged file; 8-bit raw density, whose alpha would be 0 or 1 / 255.
+        GridError: a damaged file; 8-bit raw density, whose alpha would be 0 or 1 / 255; values
+            called alpha that are not.
     """
-    if compat == "official" and density in ("exp", "relu"):
-        stored = read_grid(path, density="alpha")
-        if stored.density.dtype == torch.uint8:
+    if compat == "official" and density != "auto":
+        stored = read_grid(path)
+        if density == "alpha" and stored.density_kind == "raw":
+            return torch.cat([stored.colour(), stored.density.float()])
+        if density != "alpha" and stored.density.dtype == torch.uint8:
             return _truncated(stored, density)
     return read_grid(path, density=density).rgba()
 
