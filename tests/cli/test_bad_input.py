@@ -95,5 +95,34 @@ def test_a_grid_with_nan(tmp_path, capsys):
     assert "NaN" in err
 
 
+@pytest.mark.parametrize(
+    "options", [("--views", "0"), ("--seed", "-1"), ("--width", "0")], ids=lambda o: o[0]
+)
+def test_a_room_that_cannot_be_photographed(options, tmp_path, capsys):
+    words = ["data", "synth", "scene", "--out", tmp_path / "room", *options]
+    assert options[1] in complaint(words, capsys)
+    assert not (tmp_path / "room").exists()
+
+
+@pytest.mark.parametrize("options", [("--count", "0"), ("--seed", "-1"), ("--resolution", "0")])
+def test_grids_that_cannot_be_made(options, tmp_path, capsys):
+    words = ["data", "synth", "grids", "--out", tmp_path / "grids", *options]
+    assert options[1] in complaint(words, capsys)
+    assert not (tmp_path / "grids").exists()
+
+
+def test_a_grid_is_no_checkpoint(tmp_path, capsys):
+    grid = np.random.default_rng(0).random((4, 4, 4, 4), np.float32)
+    np.savez(tmp_path / "a.npz", rgbsigma=grid, resolution=[4, 4, 4])
+    assert main([str(w) for w in ("convert", tmp_path / "a.npz", tmp_path / "a.safetensors")]) == 0
+    err = complaint(["convert", tmp_path / "a.safetensors", tmp_path / "a.pt"], capsys)
+    assert "a.safetensors" in err
+    assert "RadianceGrid" in err
+
+
+def test_a_conversion_of_nothing(tmp_path, capsys):
+    assert "no such file" in complaint(["convert", tmp_path / "gone", tmp_path / "a.pt"], capsys)
+
+
 def test_render_options_out_of_range(tmp_path, capsys):
     assert "frames" in complaint(["render", tmp_path, "--frames", "0"], capsys)

@@ -98,6 +98,7 @@ class SceneDataConfig:
 
     def __post_init__(self) -> None:
         _require("holdout", self.holdout, self.holdout == 0 or self.holdout >= 2, "give 0 or >= 2")
+        _require("first_seed", self.first_seed, self.first_seed >= 0, "give 0 or more")
         for name in ("downscale", "views", "width", "height"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "give 1 or more")
 

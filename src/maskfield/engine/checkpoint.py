@@ -137,12 +137,13 @@ def _header(metadata: Mapping[str, str], path: Path) -> Header:
         header = json.loads(metadata.get("maskfield", "{}"))
     except json.JSONDecodeError:
         header = {}
-    if header.get("format_version") != FORMAT_VERSION:
+    kind = header.get("kind")  # grids and labels name theirs, weights have none
+    if header.get("format_version") != FORMAT_VERSION or kind is not None:
         raise CheckpointError(
             f"not weights of this format (version {FORMAT_VERSION})",
             file=path,
-            field="format_version",
-            value=header.get("format_version"),
+            field="format_version" if kind is None else "kind",
+            value=kind or header.get("format_version"),
             remedy="convert foreign weights with `maskfield convert`",
         )
     return header

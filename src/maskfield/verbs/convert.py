@@ -28,7 +28,7 @@ def convert_file(source: Path, out: Path, *, density: DensityRule, recipe: str |
         return _grid_out(source, out)
     if source.suffix.lower() in OFFICIAL_WEIGHTS and target == OURS:
         return _weights_in(source, out, recipe)
-    if target in OFFICIAL_WEIGHTS and (source.is_dir() or source.suffix.lower() == OURS):
+    if target in OFFICIAL_WEIGHTS and (source.is_dir() or source.suffix.lower() in ("", OURS)):
         return _weights_out(source, out)
     raise ConfigError(
         "no such conversion",

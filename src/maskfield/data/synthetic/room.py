@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from maskfield.core.errors import ConfigError
 from maskfield.data.synthetic import textures as tx
 from maskfield.data.synthetic.bvh import build_tree
 from maskfield.data.synthetic.casting import measure_light
@@ -62,7 +63,15 @@ class Room:
 
 
 def build_room(seed: int, config: RoomConfig) -> Room:
-    """Draw size, openings, furniture, decoration and light from ``seed``; same seed, same room."""
+    """Draw size, openings, furniture, decoration and light from ``seed``; same seed, same room.
+
+    Raises:
+        ConfigError: a negative seed.
+    """
+    if seed < 0:
+        raise ConfigError(
+            "a seed is not negative", field="seed", value=seed, remedy="give 0 or more"
+        )
     rng = np.random.default_rng([seed, _STREAM])
     half = (rng.uniform(*config.width) / 2, rng.uniform(*config.depth) / 2)
     height, kind = rng.uniform(*config.height), str(rng.choice(config.kinds))
