@@ -19,7 +19,7 @@ from maskfield.methods.nerf_mae.convert import read_official
 
 FIT = [
     *("--set", "engine.steps=30", "--set", "engine.threads=1"),
-    *("--set", "method.resolutions=[12,16,20,24]", "--set", "method.rays=[256,256,256,256]"),
+    *("--set", "method.resolutions=[12,16,24]", "--set", "method.rays=[256,256,256]"),
     *("--set", "method.refit_box=-1"),
 ]
 PRETRAIN = [
