@@ -18,8 +18,10 @@ from maskfield.engine.checkpoint import (
     load_state,
     load_weights,
     prune,
+    read_foreign,
     save_checkpoint,
     save_weights,
+    write_foreign,
 )
 
 WEIGHTS = {"a": torch.arange(6.0).reshape(2, 3), "n": torch.tensor(3)}
@@ -203,3 +205,27 @@ class TestCheckpoint:
         (tmp_path / "best").write_text("step-2")
         prune(tmp_path, 2)
         assert names(tmp_path) == {"step-2", "step-10", "step-100", "last", "best"}
+
+
+class TestForeign:
+    def test_round_trip(self, tmp_path):
+        path = write_foreign(tmp_path / "a.pt", {"state_dict": WEIGHTS, "epoch": 3})
+        content = read_foreign(path)
+        assert content["epoch"] == 3
+        torch.testing.assert_close(content["state_dict"], WEIGHTS, rtol=0, atol=0)
+
+    def test_full_disk_leaves_nothing(self, tmp_path, monkeypatch):
+        def full(self, data):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(Path, "write_bytes", full)
+        with pytest.raises(StorageError, match="No space left"):
+            write_foreign(tmp_path / "a.pt", {"state_dict": WEIGHTS})
+        assert names(tmp_path) == set()
+
+    @pytest.mark.parametrize("content", [b"", b"not a checkpoint"])
+    def test_damaged(self, tmp_path, content):
+        (tmp_path / "a.pt").write_bytes(content)
+        with pytest.raises(CheckpointError, match="cannot read") as caught:
+            read_foreign(tmp_path / "a.pt")
+        assert caught.value.file == str(tmp_path / "a.pt")

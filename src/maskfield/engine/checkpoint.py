@@ -8,6 +8,7 @@ executes code from it.
 from __future__ import annotations
 
 import errno
+import io
 import json
 import pickle
 import shutil
@@ -147,6 +148,42 @@ def _header(metadata: Mapping[str, str], path: Path) -> Header:
             remedy="convert foreign weights with `maskfield convert`",
         )
     return header
+
+
+# ------------------------------------------------------------------ files of other programs
+
+
+def read_foreign(path: StrPath) -> Any:
+    """The content of a ``.pt`` of another program; no code from it is run.
+
+    Raises:
+        CheckpointError: missing, damaged, or in need of running code.
+    """
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise CheckpointError(
+            "file not found", file=path, remedy="check the path of the checkpoint"
+        ) from error
+    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+        raise CheckpointError(
+            f"cannot read the checkpoint: {_first_line(error)}",
+            file=path,
+            remedy="download it again; files that need code to be run are refused",
+        ) from error
+
+
+def write_foreign(path: StrPath, content: Mapping[str, Any]) -> Path:
+    """Write a ``.pt`` for another program, atomically.
+
+    Raises:
+        StorageError: the disk is full or the folder read-only.
+    """
+    packed = io.BytesIO()
+    torch.save(dict(content), packed)
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(packed.getbuffer())  # torch has its own error for a full disk
+    return Path(path)
 
 
 # ------------------------------------------------------------------ checkpoints of a run

@@ -5,7 +5,6 @@ Our names differ only in a prefix: ``encoder.`` before Swin keys, ``decoder.`` b
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskfield.core.errors import CheckpointError
-from maskfield.core.files import StrPath, atomic_path
+from maskfield.core.files import StrPath
+from maskfield.engine.checkpoint import read_foreign, write_foreign
 from maskfield.methods.nerf_mae.config import NerfMAEConfig
 from maskfield.methods.nerf_mae.model import NerfMAE
 from maskfield.nn.positional import sincos_3d
@@ -95,20 +95,7 @@ def read_official(path: StrPath) -> OfficialCheckpoint:
     Raises:
         CheckpointError: missing, damaged, not an official MAE checkpoint (a detector, say).
     """
-    path = Path(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            "file not found", file=path, remedy="check the path of the checkpoint"
-        ) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"cannot read the checkpoint: {str(error).splitlines()[0]}",
-            file=path,
-            remedy="download it again; files that need code to be run are refused",
-        ) from error
-    return _official(content, path)
+    return _official(read_foreign(path), Path(path))
 
 
 def write_official(
@@ -134,9 +121,7 @@ def write_official(
         )
     weights = {k: v.detach().cpu().contiguous() for k, v in to_official(model.state_dict()).items()}
     content = {"epoch": epoch, "state_dict": weights, "train_args": dict(train_args or {})}
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
-    return path
+    return write_foreign(path, content)
 
 
 def config_from_official(state_dict: Mapping[str, Tensor]) -> NerfMAEConfig:

@@ -8,17 +8,16 @@ before the ResNet's pyramid.
 
 from __future__ import annotations
 
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 from torch import Tensor, nn
 
 from maskfield.core.errors import CheckpointError
-from maskfield.core.files import StrPath, atomic_path
+from maskfield.core.files import StrPath
+from maskfield.engine.checkpoint import read_foreign, write_foreign
 from maskfield.methods.nerf_rpn.config import (
     AnchorConfig,
     FCOSConfig,
@@ -139,20 +138,7 @@ def read_official(path: StrPath) -> OfficialDetector:
     Raises:
         CheckpointError: missing, damaged, or not a detector (a masked autoencoder, say).
     """
-    path = Path(path)
-    try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            "file not found", file=path, remedy="check the path of the checkpoint"
-        ) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"cannot read the checkpoint: {str(error).splitlines()[0]}",
-            file=path,
-            remedy="download it again; files that need code to be run are refused",
-        ) from error
-    return _detector_of(content, path)
+    return _detector_of(read_foreign(path), Path(path))
 
 
 def write_official(
@@ -163,7 +149,6 @@ def write_official(
     train_args: Mapping[str, Any] | None = None,
 ) -> Path:
     """Write a ``.pt`` that the official code loads."""
-    path = Path(path)
     kind = detector.config.head.kind
     content = {
         "epoch": epoch,
@@ -171,9 +156,7 @@ def write_official(
         HEAD_FIELDS[kind]: _stored(head_to_official(detector.head.state_dict(), kind)),
         "train_args": dict(train_args or {}),
     }
-    with atomic_path(path) as temporary:
-        torch.save(content, temporary)
-    return path
+    return write_foreign(path, content)
 
 
 def load_official(path: StrPath) -> Detector:
