@@ -177,7 +177,10 @@ def test_evaluate_gives_the_runs_own_metrics(trained):
 
 def test_evaluate_a_fit(fitted):
     before = json.loads((fitted / "metrics.json").read_text())
-    assert maskfield.evaluate(fitted)["psnr"] == pytest.approx(before["psnr"], rel=1e-4)
+    (fitted / "figures" / "held_out_photographs.png").unlink(missing_ok=True)
+    found = maskfield.evaluate(fitted, figures=True)
+    assert found["psnr"] == pytest.approx(before["psnr"], rel=1e-4)
+    assert (fitted / "figures" / "held_out_photographs.png").is_file()
 
 
 def test_weights_go_out_in_the_official_format_and_come_back(trained, tmp_path):

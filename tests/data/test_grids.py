@@ -340,6 +340,23 @@ def test_damaged_stores_are_refused(raw: RadianceGrid, tmp_path: Path) -> None:
         open_store(tmp_path)
 
 
+def test_a_damaged_index_is_a_typed_error(raw: RadianceGrid, tmp_path: Path) -> None:
+    write_store([("a", raw)], tmp_path)
+    index = json.loads((tmp_path / "index.json").read_text())
+    for damaged in ({**index, "grids": [{"name": "a"}]}, {**index, "grids": 3}):
+        (tmp_path / "index.json").write_text(json.dumps(damaged))
+        with pytest.raises(DataError, match="index of the store is damaged"):
+            open_store(tmp_path)
+
+
+def test_a_damaged_label_header_is_a_typed_error(tmp_path: Path) -> None:
+    grid = LabelGrid(labels=torch.zeros(2, 2, 2).short(), class_names=("void",), box=BOX)
+    path = save_labels(grid, tmp_path / "l.safetensors")
+    path.write_bytes(path.read_bytes().replace(b"class_names", b"class_namez"))
+    with pytest.raises(GridError, match="header of the label grid is damaged"):
+        load_labels(path)
+
+
 def test_stores_need_grids_with_different_names(raw: RadianceGrid, tmp_path: Path) -> None:
     with pytest.raises(GridError, match="no grids"):
         write_store([], tmp_path)

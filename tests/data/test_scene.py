@@ -19,7 +19,9 @@ from maskfield.data.config import GridDataConfig, SceneDataConfig
 from maskfield.data.readers.detect import read_any
 from maskfield.data.readers.transforms_json import read
 from maskfield.data.scene import Scene, load_scene, save_scene, with_split
+from maskfield.data.synthetic.rooms import room_scene
 from maskfield.data.writers import write_transforms_json
+from maskfield.geometry.boxes import Boxes3D
 from maskfield.geometry.cameras import opencv_from_opengl
 from maskfield.geometry.se3 import inverse, move_poses, rotation_exp, similarity
 
@@ -136,6 +138,18 @@ def test_invalid_scenes_are_refused(ring: Scene, message: str) -> None:
         BROKEN[message](ring).validated("somewhere")
 
 
+def test_boxes_far_outside_are_refused(ring: Scene) -> None:
+    boxes = Boxes3D(
+        centre=torch.stack([ring.box.mean(0), ring.box[1] + 9 * (ring.box[1] - ring.box[0])]),
+        size=torch.ones(2, 3),
+        yaw=torch.zeros(2),
+        label=torch.zeros(2, dtype=torch.long),
+    )
+    with pytest.raises(SceneError, match="far outside") as caught:
+        replace(ring, boxes=boxes).validated("a")
+    assert caught.value.field == "boxes, row 1: centre"
+
+
 def test_split_and_missing_split(ring: Scene) -> None:
     assert with_split(ring, 0).split["test"] == ()
     with pytest.raises(SceneError, match="no images in split 'val'"):
@@ -206,6 +220,17 @@ def test_photographs_tell_right_poses_from_wrong(arc: Scene) -> None:
     assert right is not None
     assert wrong is not None
     assert right > 0.75 > 0.6 > wrong
+
+
+@pytest.mark.parametrize(
+    ("convert", "code"), [(opencv_from_opengl, "axes_opengl"), (inverse, "inverted_poses")]
+)
+def test_wrong_poses_inside_a_room_are_named(convert: Callable, code: str) -> None:
+    """Cameras that stand in the scene look all ways: pairs must share a view to be compared."""
+    room = room_scene(0, views=30, width=96, height=72)
+    assert check_scene(room).good
+    wrong = replace(room.cameras, camera_to_world=convert(room.cameras.camera_to_world))
+    assert [f.code for f in check_scene(replace(room, cameras=wrong)).findings] == [code]
 
 
 def test_flat_images_say_nothing(arc: Scene) -> None:

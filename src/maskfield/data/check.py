@@ -25,6 +25,7 @@ Code = Literal[
     "axes_opengl", "inverted_poses", "up_axis", "scale", "box_missed", "intrinsics", "one_place"
 ]
 _AGREE = 0.7  # fraction of cameras that must look at the common point
+_MORE = 0.4  # or by which another convention must make more of them look at it
 _PHOTO_MARGIN = 0.1  # a rival convention must agree better by this much
 _PHOTO_GOOD, _PHOTO_POOR = 0.75, 0.4  # right poses reach 0.75 to 0.93 on real captures, wrong 0.45
 
@@ -187,7 +188,7 @@ def _geometry_says_inverted(scene: Scene, other: Cameras) -> bool:
 def _geometry_says_opengl(scene: Scene, other: Cameras) -> bool:
     """OpenGL axes taken for OpenCV's: cameras look away from what they surround, upside down."""
     given = scene.cameras
-    away = _seen(given) < 1 - _AGREE and _seen(other) >= _AGREE
+    away = _seen(given) < 1 - _AGREE and _seen(other) >= _seen(given) + _MORE
     lost = _box_seen(given, scene) < 0.5 <= _box_seen(other, scene)
     return _up_angle(given) > 100 and (away or lost)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -116,6 +117,18 @@ def load_labels(path: StrPath) -> LabelGrid:
             value=found,
             remedy="make the labels again with this release",
         )
+    try:
+        grid = _from_header(header, tensors)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise GridError(
+            f"the header of the label grid is damaged: {error!r}",
+            file=path,
+            remedy="make the labels again",
+        ) from error
+    return grid.validated(str(path))
+
+
+def _from_header(header: dict[str, Any], tensors: dict[str, Tensor]) -> LabelGrid:
     offset = header["ngp_offset"]
     return LabelGrid(
         labels=tensors["labels"].to(torch.int16),
@@ -126,7 +139,7 @@ def load_labels(path: StrPath) -> LabelGrid:
         ngp_scale=header["ngp_scale"],
         ngp_offset=None if offset is None else tuple(offset),
         from_mitsuba=header["from_mitsuba"],
-    ).validated(str(path))
+    )
 
 
 def _header(grid: LabelGrid) -> dict[str, object]:

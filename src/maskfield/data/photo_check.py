@@ -20,6 +20,7 @@ _LONG_SIDE = 96  # working size in pixels
 _DEPTHS = 32
 _PAIRS = 8
 _PATCH = torch.cartesian_prod(torch.arange(-3, 4), torch.arange(-3, 4)).float()
+_SAME_WAY = 0.8  # cosine between viewing directions, about 37 degrees
 _MIN_CONTRAST = 0.03  # standard deviation of a patch's grey values, of 1
 
 
@@ -30,7 +31,7 @@ def photo_consistency(scene: Scene, cameras: Cameras, near: float, far: float) -
     ``far`` bound the search along camera z. None: no pair of neighbours or no texture.
     """
     grey, small = _small(scene, cameras)
-    scores = [_pair_score(grey, small, a, b, near, far) for a, b in _pairs(scene.cameras.centres)]
+    scores = [_pair_score(grey, small, a, b, near, far) for a, b in _pairs(cameras)]
     values = torch.cat(scores) if scores else torch.empty(0)
     return float(values.median()) if len(values) >= 30 else None
 
@@ -46,10 +47,17 @@ def _small(scene: Scene, cameras: Cameras) -> tuple[Float[Tensor, "n h w"], Came
     return torch.from_numpy(grey), shrunk
 
 
-def _pairs(centres: Float[Tensor, "n 3"]) -> list[tuple[int, int]]:
-    """Nearest neighbours that do not share a place, for evenly chosen cameras."""
+def _pairs(cameras: Cameras) -> list[tuple[int, int]]:
+    """Nearest neighbours that do not share a place, for evenly chosen cameras.
+
+    Cameras that look the same way are nearer: side by side in a room, two may share no view.
+    """
+    centres, forward = cameras.centres, cameras.forward_axes
     distance = torch.cdist(centres, centres)
-    distance[distance < 1e-3 * distance.max()] = float("inf")
+    same = distance < 1e-3 * distance.max()
+    turned = (forward @ forward.T) < _SAME_WAY
+    distance = distance + turned * (1 + distance.max())
+    distance[same] = float("inf")
     chosen = np.unique(np.linspace(0, len(centres) - 1, _PAIRS).round().astype(int))
     best = distance.min(1)
     return [(int(i), int(best.indices[i])) for i in chosen if torch.isfinite(best.values[i])]

@@ -238,6 +238,25 @@ def _check_scene(scene: Scene, file: str | None) -> None:
             )
     check_poses(c.camera_to_world, file=file)
     _check_numbers(scene, file)
+    _check_boxes(scene, file)
+
+
+def _check_boxes(scene: Scene, file: str | None) -> None:
+    """Objects lie in the world box, give or take half its size on every side."""
+    if scene.boxes is None or len(scene.boxes) == 0:
+        return
+    centre = scene.boxes.validated(file).centre
+    slack = (scene.box[1] - scene.box[0]) / 2
+    outside = ((centre < scene.box[0] - slack) | (centre > scene.box[1] + slack)).any(1)
+    if outside.any():
+        row = int(outside.nonzero()[0])
+        raise SceneError(
+            "the box of an object lies far outside the world box",
+            file=file,
+            field=f"boxes, row {row}: centre",
+            value=f"{centre[row].tolist()}, world box {scene.box.tolist()}",
+            remedy="give boxes in the world of the cameras, in the same unit",
+        )
 
 
 def _check_numbers(scene: Scene, file: str | None) -> None:

@@ -225,7 +225,16 @@ def open_store(folder: StrPath) -> GridStore:
             value=found,
             remedy="make the store again with this release",
         )
-    entries = tuple(Entry(**{**e, "resolution": tuple(e["resolution"])}) for e in index["grids"])
+    try:
+        rows = index["grids"]
+        entries = tuple(Entry(**{**e, "resolution": tuple(e["resolution"])}) for e in rows)
+    except (KeyError, TypeError) as error:
+        raise DataError(
+            f"the index of the store is damaged: {error!r}",
+            file=folder / "index.json",
+            field="grids",
+            remedy="copy the store again, or make it again",
+        ) from error
     _check_shards(folder, entries)
     return GridStore(folder, entries)
 

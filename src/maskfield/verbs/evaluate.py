@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from maskfield.core.errors import CheckpointError
+
+if TYPE_CHECKING:
+    from maskfield.core.runs import RunFolder
+    from maskfield.engine.config import RunConfig
+    from maskfield.engine.task import Task
 
 
 def evaluate_run(
@@ -33,9 +38,19 @@ def evaluate_run(
     metrics = evaluate(found, task=task, device=config.engine.device)
     run.write_metrics({"checkpoint": found.name, **metrics})
     if figures:
-        draw = getattr(task, "figures", None)
-        if draw is not None:
-            run.figures.mkdir(exist_ok=True)
-            draw(run.figures)
+        _draw(run, task, config)
         write_run_report(folder)
     return metrics
+
+
+def _draw(run: RunFolder, task: Task, config: RunConfig) -> None:
+    """The pictures that the run itself would have drawn."""
+    from maskfield.data.config import SceneDataConfig
+    from maskfield.verbs.fit import draw_fit
+
+    draw = getattr(task, "figures", None)
+    if draw is not None:
+        run.figures.mkdir(exist_ok=True)
+        draw(run.figures)
+    elif isinstance(config.data, SceneDataConfig):
+        draw_fit(run.path, config.data.build())
