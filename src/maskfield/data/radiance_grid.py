@@ -72,7 +72,11 @@ class RadianceGrid:
         return self.rgb.float() / 255 if self.rgb.dtype == torch.uint8 else self.rgb.float()
 
     def sigma(self) -> Float[Tensor, "1 x y z"]:
-        """Density after its activation, float32; alpha grids cannot answer."""
+        """Density after its activation, float32; per scene unit, raw grids per instant-ngp unit.
+
+        Raises:
+            GridError: an alpha grid, which holds no density.
+        """
         if self.density_kind == "alpha":
             raise GridError(
                 "an alpha grid holds no density",

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 
 def scene_section(scene: Scene) -> Section:
+    """The photographed room: some photographs, and where the cameras stand."""
     from maskfield.figures.frusta import draw_frusta
     from maskfield.figures.pictures import resized, table_of
     from maskfield.figures.report import Figure, Section
@@ -36,6 +37,7 @@ def scene_section(scene: Scene) -> Section:
 
 
 def fit_section(scene: Scene, fitted: RunResult) -> Section:
+    """The fitted field: its numbers, curves, and held-out photographs beside what it shows."""
     from maskfield.core.runs import RunFolder
     from maskfield.fields.fit import load_field
     from maskfield.figures.curves import draw_curves, panels_from_log
@@ -63,6 +65,7 @@ def fit_section(scene: Scene, fitted: RunResult) -> Section:
 
 
 def grid_section(grid: RadianceGrid) -> Section:
+    """The extracted grid, from outside and in slices."""
     from maskfield.figures.grids import grid_picture, grid_slices
     from maskfield.figures.pictures import beside
     from maskfield.figures.report import Figure, Section
@@ -87,6 +90,7 @@ def grid_section(grid: RadianceGrid) -> Section:
 
 
 def pretraining_section(trained: RunResult, config: RunConfig) -> Section:
+    """Masked pre-training: its numbers beside the baselines, and its curves."""
     from maskfield.core.runs import RunFolder
     from maskfield.figures.curves import draw_curves, panels_from_log
     from maskfield.figures.report import Figure, Section
@@ -125,6 +129,7 @@ def pretraining_section(trained: RunResult, config: RunConfig) -> Section:
 def reconstruction_section(
     trained: RunResult, grid: RadianceGrid, config: RunConfig, shown: int
 ) -> Section:
+    """``shown`` grids each as original, what is shown, and what is brought back."""
     from maskfield.figures.pictures import table_of
     from maskfield.figures.report import Figure, Section
     from maskfield.methods.nerf_mae.pictures import TITLES

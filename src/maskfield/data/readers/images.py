@@ -187,7 +187,11 @@ def decode_depths(
 
 
 def read_depth(path: Path, unit: float) -> Float[np.ndarray, "h w"]:
-    """One depth map (16-bit PNG or float ``.npy``) times ``unit``; unknown values become 0."""
+    """One depth map (16-bit PNG or float ``.npy``) times ``unit``; unknown values become 0.
+
+    Raises:
+        SceneError: a damaged file, or more than one channel.
+    """
     if path.suffix == ".npy":
         raw = _load_npy(path).astype(np.float32).squeeze()
         invalid = ~np.isfinite(raw)

@@ -81,5 +81,6 @@ def glow(colour: Colour, strength: float) -> Material:
 
 
 def leaf(rng: np.random.Generator) -> Material:
+    """The green of one plant's leaves."""
     base = hue(rng, (0.30, 0.36), 0.6, 0.45)
     return Material(tx.NOISE, darker(base, 1.25), darker(base, 0.65), 0.05)

@@ -28,6 +28,7 @@ def four_legs(
 
 
 def bed(rng: np.random.Generator) -> Shape:
+    """A frame with mattress, cover, pillows and headboard; metres, the head towards -y."""
     shape, width = Shape(), float(rng.choice([0.95, 1.45, 1.65])) + rng.uniform(-0.05, 0.1)
     length, frame = rng.uniform(1.95, 2.1), wood(rng)
     cover = fabric(rng, hue(rng, FABRICS, 0.55, 0.7))
@@ -63,15 +64,18 @@ def _upholstered(rng: np.random.Generator, width: float, seats: int) -> Shape:
 
 
 def sofa(rng: np.random.Generator) -> Shape:
+    """Two or three upholstered seats."""
     seats = int(rng.integers(2, 4))
     return _upholstered(rng, 0.7 + 0.58 * seats + rng.uniform(-0.1, 0.15), seats)
 
 
 def armchair(rng: np.random.Generator) -> Shape:
+    """One upholstered seat."""
     return _upholstered(rng, rng.uniform(0.78, 0.95), 1)
 
 
 def chair(rng: np.random.Generator) -> Shape:
+    """Seat, back and four legs; of wood or metal."""
     shape, width, depth = Shape(), rng.uniform(0.42, 0.48), rng.uniform(0.43, 0.5)
     frame = metal(rng) if rng.random() < 0.3 else wood(rng)
     seat = fabric(rng, hue(rng, FABRICS, 0.7, 0.75)) if rng.random() < 0.5 else frame
@@ -89,6 +93,7 @@ def chair(rng: np.random.Generator) -> Shape:
 
 
 def stool(rng: np.random.Generator) -> Shape:
+    """A round seat on legs."""
     shape, radius, height = Shape(), rng.uniform(0.16, 0.21), rng.uniform(0.42, 0.65)
     top = fabric(rng, hue(rng, (0.0, 0.1, 0.55, 0.8), 0.8, 0.85))
     frame = wood(rng, light=True) if rng.random() < 0.6 else metal(rng)

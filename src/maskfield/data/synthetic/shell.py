@@ -46,10 +46,12 @@ def wall_yaw(wall: int) -> float:
 
 
 def wall_length(half: tuple[float, float], wall: int) -> float:
+    """Length in metres of wall 0 to 3 of a room with these half sides."""
     return 2 * (half[0] if wall % 2 == 0 else half[1])
 
 
 def wall_distance(half: tuple[float, float], wall: int) -> float:
+    """Distance in metres of wall 0 to 3 from the room's middle."""
     return half[1] if wall % 2 == 0 else half[0]
 
 
@@ -160,6 +162,7 @@ def door_shape(rng: np.random.Generator, opening: Opening, distance: float) -> S
 
 
 def floor_material(rng: np.random.Generator, kind: str) -> Material:
+    """Tiles in bathrooms and now and then elsewhere, else planks."""
     if kind == "bath" or rng.random() < 0.15:
         base = jitter(rng, (0.75, 0.75, 0.74), 0.12)
         return Material(tx.TILES, base, (0.45, 0.45, 0.45), 0.33)
@@ -169,6 +172,7 @@ def floor_material(rng: np.random.Generator, kind: str) -> Material:
 
 
 def wall_material(rng: np.random.Generator, kind: str) -> Material:
+    """Tiles in bathrooms, stripes or plain plaster elsewhere."""
     base = jitter(rng, hue(rng, (0.1, 0.15, 0.4, 0.55, 0.6, 0.95), 0.16, 0.86), 0.03)
     if kind == "bath":
         return Material(tx.TILES, base, (0.62, 0.64, 0.66), 0.25)

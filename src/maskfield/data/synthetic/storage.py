@@ -97,6 +97,7 @@ def _books(
 
 
 def bookshelf(rng: np.random.Generator) -> Shape:
+    """An open shelf with rows of books."""
     shape, width, depth = Shape(), rng.uniform(0.75, 1.2), rng.uniform(0.28, 0.34)
     height, material = rng.uniform(1.6, 2.1), wood(rng)
     shelves, board = int(rng.integers(4, 6)), 0.03
