@@ -1,23 +1,25 @@
 """RadianceGrid from any Field: density at voxel centres, colour as the photographs' cameras see it.
 
 A camera sees a voxel when the voxel's centre lies in its image and not behind the surface that the
-field shows there. Colour is the mean over the cameras that see it; a voxel nobody sees gets the
-mean over six directions and is flagged.
+field shows there. Colour is the mean over the cameras that see it; a voxel that nobody sees (it is
+flagged) or that is empty gets the mean over all directions.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from maskfield.core.errors import ConfigError
 from maskfield.data.radiance_grid import RadianceGrid
 from maskfield.data.scene import Scene
+from maskfield.fields.evaluate import field_image
 from maskfield.fields.ply import write_ply
+from maskfield.fields.sightings import sightings
 from maskfield.fields.voxel import VoxelField
 from maskfield.geometry.cameras import Cameras
 from maskfield.geometry.grids import resolution_for_box, voxel_centres
@@ -29,9 +31,10 @@ __all__ = ["Extraction", "extract", "extract_grid", "write_ply"]
 
 NGP_SPAN = 1.5  # instant-ngp units of the box's longest side, as in HM3D (spec nerf_mae 2.2)
 _AT_ONCE = 1 << 18
-_MOST_VIEWS = 48
-_DEPTH_SIDE = 160  # longest side of the depth maps of the visibility test, pixels
+_MOST_VIEWS = 48  # their bits fit one integer
+_DEPTH_SIDE = 128  # longest side of the depth maps of the visibility test, pixels
 _SLACK = 2.0  # a voxel may lie this many voxels behind the surface
+_EMPTY = 1e-3  # optical depth of one voxel below which its colour shows nowhere
 _FP16_MAX = 60000.0
 
 
@@ -89,10 +92,14 @@ def extract(
     density = torch.cat([_density(field, p) for p in centres.split(_AT_ONCE)])
     voxel = float((box[1] - box[0]).max()) / longest
     cameras = _views(scene)
-    colour, seen = _seen_colour(field, cameras, scene, centres, voxel, sampler)
-    unseen = (~seen).nonzero()[:, 0]
-    for part in unseen.split(_AT_ONCE):
-        colour[part] = _mean_colour(field, centres[part])
+    sights = sightings(
+        cameras, _distance_maps(field, cameras, scene, sampler) + _SLACK * voxel, centres
+    )
+    matter = density * voxel > _EMPTY
+    colour = torch.cat([_mean_colour(field, p) for p in centres.split(_AT_ONCE)])
+    chosen = (matter & (sights != 0)).nonzero()[:, 0]
+    colour[chosen] = _seen_colour(field, cameras, centres[chosen], sights[chosen])
+    seen = sights != 0
     scale = NGP_SPAN / float((box[1] - box[0]).max())
     x, y, z = (float(v) for v in 0.5 - box.mean(0) * scale)
     grid = RadianceGrid(
@@ -134,69 +141,54 @@ def _density(field: Field, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
 
 
 def _ask(field: Field, points: Tensor, directions: Tensor) -> FieldOutput:
+    return field(_samples(points, directions))
+
+
+def _samples(points: Tensor, directions: Tensor) -> RaySamples:
     ones = points.new_ones(len(points), 1)
-    return field(
-        RaySamples(
-            points=points[:, None],
-            directions=directions[:, None],
-            t=ones,
-            delta=ones,
-            mask=ones > 0,
-        )
+    return RaySamples(
+        points=points[:, None], directions=directions[:, None], t=ones, delta=ones, mask=ones > 0
     )
 
 
 def _seen_colour(
     field: Field,
     cameras: Cameras,
-    scene: Scene,
-    centres: Float[Tensor, "n 3"],
-    voxel: float,
-    sampler: Sampler | None,
-) -> tuple[Float[Tensor, "n 3"], Bool[Tensor, " n"]]:
-    total, times = torch.zeros_like(centres), torch.zeros(len(centres))
+    points: Float[Tensor, "n 3"],
+    sights: Int[Tensor, " n"],
+) -> Float[Tensor, "n 3"]:
+    """Mean colour over the cameras whose bit is set; every point has one."""
+    total, times = torch.zeros_like(points), torch.zeros(len(points))
     for index in range(len(cameras)):
-        distance = _distance_map(field, cameras, index, scene, sampler)
-        for part in _visible(cameras, index, centres, distance + _SLACK * voxel):
-            points = centres[part]
-            directions = torch.nn.functional.normalize(points - cameras.centres[index], dim=-1)
-            total[part] += _ask(field, points, directions).colour[:, 0].float()
+        looking = ((sights >> index) & 1).nonzero()[:, 0]
+        for part in looking.split(_AT_ONCE):
+            directions = F.normalize(points[part] - cameras.centres[index], dim=-1)
+            total[part] += _ask(field, points[part], directions).colour[:, 0].float()
             times[part] += 1
-    return total / times.clamp_min(1)[:, None], times > 0
+    return total / times[:, None]
 
 
-def _distance_map(
-    field: Field, cameras: Cameras, index: int, scene: Scene, sampler: Sampler | None
-) -> Float[Tensor, "h w"]:
+def _distance_maps(
+    field: Field, cameras: Cameras, scene: Scene, sampler: Sampler | None
+) -> Float[Tensor, "camera h w"]:
     """Distance along the ray to what the field shows; infinite where it shows nothing."""
-    if isinstance(field, VoxelField) and sampler is None:
-        from maskfield.fields.evaluate import field_image
-
-        image = field_image(field, cameras, index)
-    else:
-        chosen = sampler or StratifiedSampler(count=256)
-        far = scene.far or float((scene.box[1] - scene.box[0]).norm()) * 2
-        image = render_image(field, cameras, index, chosen, near=scene.near or 0.0, far=far)
-    return torch.where(image.opacity > 0.5, image.distance, torch.inf)
-
-
-def _visible(
-    cameras: Cameras, index: int, centres: Float[Tensor, "n 3"], reach: Float[Tensor, "h w"]
-) -> Iterator[Int[Tensor, " k"]]:
-    """Indices of the points one camera sees, in chunks."""
-    camera, centre = cameras[index], cameras.centres[index]
-    for first in range(0, len(centres), _AT_ONCE):
-        points = centres[first : first + _AT_ONCE]
-        uv, depth = camera.project(points)
-        u, v = uv[0, :, 0].floor().long(), uv[0, :, 1].floor().long()
-        inside = (depth[0] > 0) & (u >= 0) & (v >= 0) & (u < camera.width) & (v < camera.height)
-        limit = reach[v.clamp(0, camera.height - 1), u.clamp(0, camera.width - 1)]
-        seen = inside & ((points - centre).norm(dim=-1) <= limit)
-        yield first + seen.nonzero()[:, 0]
+    maps = []
+    for index in range(len(cameras)):
+        if isinstance(field, VoxelField) and sampler is None:
+            image = field_image(field, cameras, index)
+        else:
+            chosen = sampler or StratifiedSampler(count=256)
+            far = scene.far or float((scene.box[1] - scene.box[0]).norm()) * 2
+            image = render_image(field, cameras, index, chosen, near=scene.near or 0.0, far=far)
+        maps.append(torch.where(image.opacity > 0.5, image.distance, torch.inf))
+    return torch.stack(maps)
 
 
 def _mean_colour(field: Field, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n 3"]:
-    """Mean over the six axis directions."""
+    """Mean over directions: of a voxel field its constant harmonic, else over the six axes."""
     axes = torch.cat([torch.eye(3), -torch.eye(3)]).to(points)
+    if isinstance(field, VoxelField):
+        samples = _samples(points, axes[:1].expand(len(points), 3))
+        return field(samples, view_dependent=False).colour[:, 0].float()
     shown = [_ask(field, points, axis.expand(len(points), 3)).colour[:, 0] for axis in axes]
     return torch.stack(shown).mean(0).float()
