@@ -20,7 +20,7 @@ from _common import environment_line, medians, peak_memory_mb, save_result, time
 
 from maskfield.data.synthetic.rooms import room_scene
 from maskfield.engine.config import RunConfig
-from maskfield.fields.config import quick
+from maskfield.fields.config import VoxelFitConfig, quick
 from maskfield.fields.fit import fit_config
 from maskfield.fields.fused_step import FusedStep
 from maskfield.fields.photos import PixelBatch
@@ -34,7 +34,8 @@ from maskfield.ops.trilinear import TrilinearBackend
 from maskfield.rendering.compositing import Compositing
 from maskfield.rendering.renderer import render
 
-PATHS = ("fused", "embedding_bag", "grid_sample")
+PATHS = ("fused", "fused, as fitted", "embedding_bag", "grid_sample")
+W_MIN = VoxelFitConfig().w_min  # a fit gives samples of smaller weight no colour
 RATES = StepRates(
     lr_density=0.0,
     lr_colour=0.0,
@@ -61,17 +62,29 @@ def prepared(rays: int, longest: int, steps: int = 300) -> tuple[VoxelField, Pix
     return task.model, task.photographs.draw(rays, np.random.default_rng(0))
 
 
-def fused(field: VoxelField, batch: PixelBatch, step: FusedStep) -> Gradients:
-    """Loss and dense gradients by the fused pass."""
-    offset = np.full(len(batch.rays), 0.5, np.float32)
-    gains = np.ones((int(batch.image.max()) + 1, 3), np.float32)
-    report = step.gradients(field, batch, offset, gains, RATES)
-    step.gradient.merge()
+def fused(field: VoxelField, batch: PixelBatch, step: FusedStep, w_min: float = -1.0) -> float:
+    """Loss and compact gradients by the fused pass, as a fitting step makes and sums them."""
+    loss = _run_fused(field, batch, step, w_min)
+    step.gradient.clear()
+    return loss
+
+
+def dense(field: VoxelField, batch: PixelBatch, step: FusedStep, w_min: float) -> Gradients:
+    """The same with the gradients written into dense tensors, for the comparison of results."""
+    loss = _run_fused(field, batch, step, w_min)
     density, colour = torch.zeros_like(field.density), torch.zeros_like(field.colour)
     flat = density.numpy().reshape(-1), colour.numpy().reshape(-1, colour.shape[-1])
     step.gradient.each(lambda touched, rows, a, b: spread(touched, rows, a, b, *flat))
     step.gradient.clear()
-    return report.squared_error, density, colour
+    return loss, density, colour
+
+
+def _run_fused(field: VoxelField, batch: PixelBatch, step: FusedStep, w_min: float) -> float:
+    offset = np.full(len(batch.rays), 0.5, np.float32)
+    gains = np.ones((int(batch.image.max()) + 1, 3), np.float32)
+    report = step.gradients(field, batch, offset, gains, replace(RATES, w_min=w_min))
+    step.gradient.merge()
+    return report.squared_error
 
 
 def twin(field: VoxelField, batch: PixelBatch, backend: TrilinearBackend) -> Gradients:
@@ -85,22 +98,28 @@ def twin(field: VoxelField, batch: PixelBatch, backend: TrilinearBackend) -> Gra
     return float(loss.detach()), density, colour
 
 
-def calls(field: VoxelField, batch: PixelBatch) -> dict[str, Callable[[], Gradients]]:
-    """The three paths on one batch."""
+def calls(field: VoxelField, batch: PixelBatch) -> dict[str, Callable[[], object]]:
+    """The paths on one batch, as they are timed."""
     step = FusedStep(field, torch.get_num_threads())
     return {
         "fused": lambda: fused(field, batch, step),
+        "fused, as fitted": lambda: fused(field, batch, step, W_MIN),
         "embedding_bag": lambda: twin(field, batch, "embedding_bag"),
         "grid_sample": lambda: twin(field, batch, "grid_sample"),
     }
 
 
-def agreement(paths: dict[str, Callable[[], Gradients]]) -> dict[str, float]:
+def agreement(field: VoxelField, batch: PixelBatch) -> dict[str, float]:
     """Largest difference from the fused result, relative to the largest gradient."""
-    loss, density, colour = paths["fused"]()
+    step = FusedStep(field, torch.get_num_threads())
+    loss, density, colour = dense(field, batch, step, -1.0)
+    others = {
+        "fused, as fitted": dense(field, batch, step, W_MIN),
+        "embedding_bag": twin(field, batch, "embedding_bag"),
+        "grid_sample": twin(field, batch, "grid_sample"),
+    }
     found = {}
-    for name in PATHS[1:]:
-        other_loss, other_density, other_colour = paths[name]()
+    for name, (other_loss, other_density, other_colour) in others.items():
         found[name] = max(
             abs(other_loss - loss) / loss,
             float((other_density - density).abs().max() / density.abs().max()),
@@ -135,7 +154,7 @@ def main() -> None:
     options = parser.parse_args()
     field, batch = prepared(options.rays, options.longest)
     paths = calls(field, batch)
-    differences = agreement(paths)
+    differences = agreement(field, batch)
     seconds = medians(time_alternating(paths, options.repeats))
     extra = {name: memory(name, options.rays, options.longest) for name in PATHS}
     samples = VoxelMarch()(batch.rays, field).mask.sum().item()
@@ -145,7 +164,7 @@ def main() -> None:
         rate, ratio = options.rays / seconds[name], seconds[name] / seconds["fused"]
         difference = differences.get(name, 0.0)
         print(
-            f"{name:14} {rate:10.0f} rays/s   x{ratio:6.1f}"
+            f"{name:16} {rate:10.0f} rays/s   x{ratio:6.1f}"
             f"   {extra[name]:8.0f} MiB   difference {difference:.1e}"
         )
     result = {

@@ -14,7 +14,7 @@ class Conv3d(nn.Conv3d):
 
     def forward(self, input: Float[Tensor, "b i x y z"]) -> Float[Tensor, "b o u v w"]:  # noqa: A002
         kind = input.device.type
-        if torch.is_autocast_enabled(kind) and unsafe_in_bf16(input.device, input.shape[2]):
+        if unsafe_in_bf16(input.device, input.shape[2]) and torch.is_autocast_enabled(kind):
             with torch.autocast(kind, enabled=False):
                 return super().forward(input.float())
         return super().forward(input)
