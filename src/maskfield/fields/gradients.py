@@ -1,7 +1,7 @@
 """Compact gradients: each thread keeps rows only for the voxels its rays touched.
 
-Memory: 4 bytes per voxel and thread for the slots, and 64-byte lines for the rows in use. Rows are
-summed over threads in the order of the threads, so a fixed thread count gives fixed bits.
+Memory: per thread 4 bytes per voxel for the slots and 64 bytes (degree 1, float32) per row in use.
+Rows are summed over threads in the order of the threads, so a fixed thread count gives fixed bits.
 """
 
 from __future__ import annotations
@@ -11,11 +11,11 @@ from collections.abc import Callable
 import numpy as np
 
 from maskfield.fields.threads import Workers
+from maskfield.fields.voxel_shade import BLOCK
 from maskfield.fields.voxel_update import add_rows, merge
 
 Table = tuple[np.ndarray, np.ndarray, np.ndarray]  # slots [voxel], touched [row], rows [row, c]
 BlockPass = Callable[[int, int, int, Table, int], tuple[int, int]]
-_LINE = 64
 _FIRST_ROWS = 1 << 16
 
 
@@ -24,8 +24,7 @@ class CompactGradient:
 
     def __init__(self, workers: Workers, voxels: int, channels: int, kind: type) -> None:
         self.workers, self.voxels = workers, voxels
-        line = _LINE // np.dtype(kind).itemsize
-        self.width = -(-(1 + channels) // line) * line
+        self.width = (channels + BLOCK) // BLOCK * BLOCK
         self.tables = [self._table(kind) for _ in range(workers.count)]
         self.counts = [0] * workers.count
 

@@ -13,7 +13,7 @@ import numpy as np
 from numba import njit
 
 from maskfield.fields.voxel_march import FAST, GRAD, SCRATCH_COLUMNS, TIME, march, trace
-from maskfield.fields.voxel_shade import distortion, scatter, shade
+from maskfield.fields.voxel_shade import BLOCK, distortion, scatter, shade
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -33,7 +33,7 @@ def scratch_space(volume, limit):
         np.empty((limit, SCRATCH_COLUMNS), kind),
         np.empty(limit, np.int64),
         np.empty(8, kind),
-        np.empty(colour.shape[1], kind),
+        np.zeros((colour.shape[1] + BLOCK) // BLOCK * BLOCK, kind),
         np.empty(4, kind),
     )
 

@@ -91,7 +91,7 @@ def march(occupancy, settings, ray, span, steps):
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def softplus(x):
-    """log(1 + exp(x)) and its derivative."""
+    """log(1 + exp(x)) and its derivative, in the type of x."""
     e = math.exp(-abs(x))
     log = math.log1p(e)
     if x < 0:
@@ -129,6 +129,7 @@ def trace(density, shape, occupancy, settings, ray, steps, count, scratch, bases
     kx, ky, kz = occupancy.shape
     shell = settings[SHELL]
     through, n = 1.0, 0
+    number = density.dtype.type
     for k in range(count):
         t, dt = steps[k, 0], steps[k, 1]
         x, y, z = ray[0] + t * ray[3], ray[1] + t * ray[4], ray[2] + t * ray[5]
@@ -140,14 +141,13 @@ def trace(density, shape, occupancy, settings, ray, steps, count, scratch, bases
         bz, fz = corner(z, nz)
         base = (bx * ny + by) * nz + bz
         raw = look_up(density, base, nz, ny * nz, fx, fy, fz)
-        value, slope = softplus(raw + settings[SHIFT])
+        value, slope = softplus(number(raw + settings[SHIFT]))
         scale = dt / (settings[UNIT] * stretch)
-        passing = math.exp(-value * scale)
-        row = scratch[n]
-        row[FX], row[FY], row[FZ] = fx, fy, fz
-        row[SLOPE], row[WEIGHT] = slope * scale, through * (1 - passing)
+        passing = math.exp(number(-value * scale))  # float32 exp is twice as fast as float64
+        scratch[n, FX], scratch[n, FY], scratch[n, FZ] = fx, fy, fz
+        scratch[n, SLOPE], scratch[n, WEIGHT] = slope * scale, through * (1 - passing)
         through *= passing
-        row[AFTER], row[TIME], row[DELTA] = through, t, dt
+        scratch[n, AFTER], scratch[n, TIME], scratch[n, DELTA] = through, t, dt
         bases[n] = base
         n += 1
         if through < settings[STOP]:

@@ -2,6 +2,8 @@
 
 Legend and ``settings``: see ``voxel_march``. A compact gradient is a table of rows, one per voxel
 touched: ``slots`` [voxel] = row or -1, ``touched`` [row] = voxel, ``rows`` [row, 1 + channel].
+Inner loops index arrays in full: a row taken out of an array is a counted reference, and threads
+that count references to one array wait for each other.
 """
 
 from __future__ import annotations
@@ -30,6 +32,8 @@ from maskfield.fields.voxel_march import (
     WEIGHT,
 )
 
+BLOCK = 16  # channels of a row come in whole cache lines of float32
+
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def corner_weights(out, fx, fy, fz):
@@ -41,16 +45,16 @@ def corner_weights(out, fx, fy, fz):
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def mix(colour, base, sy, sx, weights, mixed):
-    """Weighted sum of the eight corner rows into ``mixed`` [channel]."""
+    """Weighted sum of the eight corner rows into the first channels of ``mixed``."""
     w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
     w4, w5, w6, w7 = weights[4], weights[5], weights[6], weights[7]
-    c0, c1 = colour[base], colour[base + 1]
-    c2, c3 = colour[base + sy], colour[base + sy + 1]
-    c4, c5 = colour[base + sx], colour[base + sx + 1]
-    c6, c7 = colour[base + sx + sy], colour[base + sx + sy + 1]
-    for c in range(mixed.shape[0]):
-        low = w0 * c0[c] + w1 * c1[c] + w2 * c2[c] + w3 * c3[c]
-        mixed[c] = low + (w4 * c4[c] + w5 * c5[c] + w6 * c6[c] + w7 * c7[c])
+    i, j, k = base + sy, base + sx, base + sx + sy
+    for c in range(colour.shape[1]):
+        low = w0 * colour[base, c] + w1 * colour[base + 1, c]
+        low += w2 * colour[i, c] + w3 * colour[i + 1, c]
+        high = w4 * colour[j, c] + w5 * colour[j + 1, c]
+        high += w6 * colour[k, c] + w7 * colour[k + 1, c]
+        mixed[c] = low + high
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -59,20 +63,19 @@ def shade(colour, strides, basis, settings, scratch, bases, n, weights, mixed, s
     terms = basis.shape[0]
     sums[0], sums[1], sums[2], sums[3] = 0.0, 0.0, 0.0, 0.0
     for i in range(n):
-        row = scratch[i]
-        w = row[WEIGHT]
-        row[RED], row[GREEN], row[BLUE], row[GRAD] = 0.0, 0.0, 0.0, 0.0
-        sums[3] += w * row[TIME]
+        w = scratch[i, WEIGHT]
+        scratch[i, RED], scratch[i, GREEN], scratch[i, BLUE], scratch[i, GRAD] = 0.0, 0.0, 0.0, 0.0
+        sums[3] += w * scratch[i, TIME]
         if w <= settings[W_MIN]:
             continue
-        corner_weights(weights, row[FX], row[FY], row[FZ])
+        corner_weights(weights, scratch[i, FX], scratch[i, FY], scratch[i, FZ])
         mix(colour, bases[i], strides[0], strides[1], weights, mixed)
         for c in range(3):
             value = mixed[0] * 0
             for k in range(terms):
                 value += mixed[c * terms + k] * basis[k]
             value = 1 / (1 + math.exp(-value))
-            row[RED + c] = value
+            scratch[i, RED + c] = value
             sums[c] += w * value
 
 
@@ -93,13 +96,12 @@ def distortion(settings, scratch, n):
         total_s += w * warp(scratch[i, TIME], contracted, length)
     below, below_s, loss = 0.0, 0.0, 0.0
     for i in range(n):
-        row = scratch[i]
-        w, s = row[WEIGHT], warp(row[TIME], contracted, length)
-        width = warp(row[TIME] + row[DELTA], contracted, length) - s
+        w, s = scratch[i, WEIGHT], warp(scratch[i, TIME], contracted, length)
+        width = warp(scratch[i, TIME] + scratch[i, DELTA], contracted, length) - s
         above, above_s = total - below - w, total_s - below_s - w * s
         pull = s * (below - above) - (below_s - above_s)
         loss += w * pull + w * w * width / 3
-        row[GRAD] += settings[STRENGTH] * (2 * pull + 2 * w * width / 3)
+        scratch[i, GRAD] += settings[STRENGTH] * (2 * pull + 2 * w * width / 3)
         below += w
         below_s += w * s
     return loss
@@ -119,30 +121,34 @@ def scatter(
     terms = basis.shape[0]
     tail = through * back
     for j in range(n):
-        row = scratch[n - 1 - j]
-        w = row[WEIGHT]
-        pull = row[GRAD] + grad[0] * row[RED] + grad[1] * row[GREEN] + grad[2] * row[BLUE]
-        raw = (row[AFTER] * pull - tail) * row[SLOPE]
+        i = n - 1 - j
+        w = scratch[i, WEIGHT]
+        pull = (
+            scratch[i, GRAD]
+            + grad[0] * scratch[i, RED]
+            + grad[1] * scratch[i, GREEN]
+            + grad[2] * scratch[i, BLUE]
+        )
+        raw = (scratch[i, AFTER] * pull - tail) * scratch[i, SLOPE]
         tail += w * pull
         if w <= settings[W_MIN]:
             continue
-        corner_weights(weights, row[FX], row[FY], row[FZ])
+        corner_weights(weights, scratch[i, FX], scratch[i, FY], scratch[i, FZ])
         for c in range(3):
-            v = row[RED + c]
+            v = scratch[i, RED + c]
             for k in range(terms):
-                mixed[c * terms + k] = grad[c] * w * v * (1 - v) * basis[k]
-        for i in range(8):
-            share = weights[i]
+                mixed[1 + c * terms + k] = grad[c] * w * v * (1 - v) * basis[k]
+        mixed[0] = raw
+        for k in range(8):
+            share = weights[k]
             if share == 0:
                 continue
-            voxel = bases[n - 1 - j] + (i >> 2) * strides[1] + ((i >> 1) & 1) * strides[0] + (i & 1)
+            voxel = bases[i] + (k >> 2) * strides[1] + ((k >> 1) & 1) * strides[0] + (k & 1)
             slot = slots[voxel]
             if slot < 0:
                 slot = count
                 slots[voxel], touched[slot] = slot, voxel
                 count += 1
-            target = rows[slot]
-            target[0] += share * raw
-            for c in range(3 * terms):
-                target[1 + c] += share * mixed[c]
+            for c in range(rows.shape[1]):
+                rows[slot, c] += share * mixed[c]
     return count

@@ -60,18 +60,16 @@ def smooth(density, colour, shape, touched, rows, first, last, for_density, for_
         voxel = touched[i]
         if voxel < 0:
             continue
-        row, here = rows[i], colour[voxel]
-        row[0] += sparsity
+        rows[i, 0] += sparsity
         for side in range(6):
             step = neighbour(shape, voxel // nyz, (voxel // nz) % shape[1], voxel % nz, side)
             if step == 0:
                 continue
             d = density[voxel] - density[voxel + step]
-            row[0] += for_density * min(max(d, -1.0), 1.0)
-            there = colour[voxel + step]
+            rows[i, 0] += for_density * min(max(d, -1.0), 1.0)
             for c in range(channels):
-                d = here[c] - there[c]
-                row[1 + c] += for_colour * min(max(d, -1.0), 1.0)
+                d = colour[voxel, c] - colour[voxel + step, c]
+                rows[i, 1 + c] += for_colour * min(max(d, -1.0), 1.0)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -83,39 +81,39 @@ def update(density, colour, moments, touched, rows, first, last, lr_density, lr_
     """
     channels = colour.shape[1]
     for i in range(first, last):
-        voxel, row = touched[i], rows[i]
+        voxel = touched[i]
         if voxel >= 0:
-            g = row[0]
+            g = rows[i, 0]
             v = moments[voxel, 0]
             v = g * g if v == 0 else beta * v + (1 - beta) * g * g
             moments[voxel, 0] = v
             density[voxel] -= moments[voxel, 2] * lr_density * g / (math.sqrt(v) + 1e-12)
-            total = row[0] * 0
+            total = rows[i, 0] * 0
             for c in range(channels):
-                total += row[1 + c] * row[1 + c]
+                total += rows[i, 1 + c] * rows[i, 1 + c]
             if total > 0:
                 total /= channels
                 v = moments[voxel, 1]
                 v = total if v == 0 else beta * v + (1 - beta) * total
                 moments[voxel, 1] = v
-                rate, target = lr_colour / (math.sqrt(v) + 1e-12), colour[voxel]
+                rate = lr_colour / (math.sqrt(v) + 1e-12)
                 for c in range(channels):
-                    target[c] -= rate * row[1 + c]
-        for c in range(row.shape[0]):
-            row[c] = 0
+                    colour[voxel, c] -= rate * rows[i, 1 + c]
+        for c in range(rows.shape[1]):
+            rows[i, c] = 0
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def spread(touched, rows, first, last, density, colour):
     """Write rows into dense gradients and zero them."""
     for i in range(first, last):
-        voxel, row = touched[i], rows[i]
+        voxel = touched[i]
         if voxel >= 0:
-            density[voxel] = row[0]
+            density[voxel] = rows[i, 0]
             for c in range(colour.shape[1]):
-                colour[voxel, c] = row[1 + c]
-        for c in range(row.shape[0]):
-            row[c] = 0
+                colour[voxel, c] = rows[i, 1 + c]
+        for c in range(rows.shape[1]):
+            rows[i, c] = 0
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
