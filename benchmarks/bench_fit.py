@@ -1,6 +1,6 @@
 """Fused fitting of a voxel field against its torch twins: rays per second, forward and backward.
 
-    python benchmarks/bench_fit.py [--rays 2048] [--longest 128] [--patch 4] [--steps 1000] [--repeats 5]
+    python benchmarks/bench_fit.py [--rays 4096] [--longest 128] [--patch 4] [--steps 1000]
 
 Same rays, same samples, equal results: the fused pass, the twin on embedding_bag and the twin on
 grid_sample give the loss and the gradients of density and colour; medians of warm runs that
