@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from maskfield.core.errors import SceneError
+from maskfield.data.synthetic.rooms import room_scene
 from maskfield.fields.photos import Photographs
 
 
@@ -83,3 +84,11 @@ class TestPhotographs:
         photos = Photographs(small_room, "train", 0.0)
         a, b = (photos.draw(100, np.random.default_rng(3)) for _ in range(2))
         np.testing.assert_array_equal(a.target, b.target)
+
+
+def test_masked_pixels_do_not_count_in_the_mean_colour() -> None:
+    scene = room_scene(1, views=4, width=16, height=12, holdout=0)
+    images, masks = np.array(scene.images), np.ones((4, 12, 16), np.uint8)
+    images[:, :6], masks[:, :6] = 255, 0
+    found = Photographs(replace(scene, images=images, masks=masks), "train", 0.0).mean_colour
+    np.testing.assert_allclose(found, images[:, 6:].reshape(-1, 3).mean(0) / 255, atol=1e-5)

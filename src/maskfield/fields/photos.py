@@ -55,7 +55,10 @@ class Photographs:
         self.mean_colour = self._mean_colour()
 
     def _mean_colour(self) -> np.ndarray:
-        sample = self._colours[self.images][:, :: max(1, self.size // 1000)]
+        every = max(1, self.size // 1000)
+        sample = self._colours[self.images][:, ::every]
+        if self._allowed is not None:  # masked pixels say nothing about the scene
+            sample = self._colours[self.images].reshape(-1, 3)[self._allowed[::every]]
         return (sample.reshape(-1, 3).mean(0) / 255).astype(np.float32)
 
     def draw(self, count: int, generator: np.random.Generator, patch: int = 1) -> PixelBatch:
