@@ -12,11 +12,11 @@ from torch import Tensor
 from golden.case import Case
 from golden.registry import golden
 from golden.words import find, number, triple
+from maskfield.data.augment import Decisions, augment, rotate_and_scale
 from maskfield.data.preparation.ngp_boxes import boxes3d_from_grid
 from maskfield.data.radiance_grid import Activation, RadianceGrid
 from maskfield.data.readers.nerf_rpn import read_boxes
 from maskfield.geometry.grids import voxel_centres
-from maskfield.methods.nerf_mae.augment import Decisions, augment, rotate_and_scale
 from maskfield.methods.nerf_mae.grids import load_network_grid
 from maskfield.methods.nerf_mae.heatmap import (
     enclosing_aabb,

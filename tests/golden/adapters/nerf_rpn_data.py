@@ -19,6 +19,14 @@ from golden.case import Case
 from golden.comparators import ALIGN, Outputs
 from golden.registry import golden
 from golden.words import NUMBER, find
+from maskfield.data.augment import (
+    MAX_ANGLE,
+    MAX_STRETCH,
+    Probabilities,
+    augment,
+    decide_from,
+    rotate_and_scale,
+)
 from maskfield.data.preparation.ngp_boxes import (
     NerfBoxes,
     NgpFrame,
@@ -32,14 +40,6 @@ from maskfield.data.preparation.ngp_boxes import (
 )
 from maskfield.data.preparation.scannet import grid_boxes, kept_boxes, min_area_box
 from maskfield.data.readers.nerf_rpn import read_grid
-from maskfield.methods.nerf_mae.augment import (
-    MAX_ANGLE,
-    MAX_STRETCH,
-    Probabilities,
-    augment,
-    decide_from,
-    rotate_and_scale,
-)
 from maskfield.methods.nerf_mae.grids import load_network_grid
 from maskfield.methods.nerf_mae.heatmap import (
     enclosing_aabb,

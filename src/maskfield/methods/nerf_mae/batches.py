@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
+from maskfield.data.augment import Probabilities, augment, decide
 from maskfield.data.config import GridDataConfig
 from maskfield.data.grid_sources import GridSource
 from maskfield.engine.seeding import mixed_seed
-from maskfield.methods.nerf_mae.augment import Probabilities, augment, decide
 from maskfield.methods.nerf_mae.layout import pad_to_cube
 
 Batch = dict[str, Tensor]

@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import map_coordinates
 from torch import Tensor
 
-from maskfield.methods.nerf_mae.augment import (
+from maskfield.data.augment import (
     MAX_ANGLE,
     Decisions,
     Probabilities,
