@@ -16,26 +16,36 @@ SceneFormat = Literal[
 ]
 MixedSizes = Literal["error", "crop"]
 DensityRule = Literal["auto", "exp", "relu", "alpha"]
+BoxKind = Literal["obb", "aabb"]
 
 
 @config
 class GridDataConfig:
-    """Radiance grids for masked pre-training.
+    """Radiance grids, alone (masked pre-training) or with boxes, labels or finer grids.
+
+    What a grid is paired with lies beside it: ``boxes/NAME.json`` or ``obb|aabb/NAME.npy``,
+    ``labels/NAME.safetensors`` or ``LABELS/NAME.npy``, ``FINER/NAME.npz`` (see labelled_grids).
 
     Attributes:
-        path: ``synthetic:rooms-v1``, a grid store, a folder of ``.safetensors`` grids, or a folder
-            with the official ``features/*.npz``.
+        path: ``synthetic:rooms-v1``, a grid store, a folder of ``.safetensors`` grids, a folder
+            with the official ``features/*.npz``, or a ``general`` CSV.
         resolution: longest side R that grids are padded (or cropped) to, in voxels.
         batch_size: grids per step, over all processes.
         workers: loader processes; 0 reads in the training process.
         flip_prob, rotate_prob: probabilities of mirroring x, y and of a quarter turn about z.
-        percent_train: fraction of the training names kept, from the first.
+        rot_scale_prob: probability of a free turn (10 degrees) and scaling (10 %); only with
+            oriented boxes.
+        percent_train: fraction of the training names kept, from the first: 10 % lie within 25 %.
         split_file: npz with train_scenes / val_scenes / test_scenes; None looks for
             ``*_split.npz``, else every ``holdout``-th grid validates.
         holdout: hold-out stride when there is no split file.
+        held_out: the part of the split that validates: "val", or "test" for the final figures.
         density: how stored density becomes alpha; "auto" reads the header or looks at the values.
         train_count, validation_count: how many procedural rooms ``synthetic:`` makes.
         cache: where procedural grids are kept between runs; None: the user's cache folder.
+        boxes: oriented or axis-aligned boxes.
+        keep_labels: class ids of the boxes to be found; None: all (of procedural rooms: furniture).
+        label_folder, finer_folder: official folders with label grids and with finer grids.
     """
 
     path: str = "synthetic:rooms-v1"
@@ -44,18 +54,24 @@ class GridDataConfig:
     workers: int = 0
     flip_prob: float = 0.5
     rotate_prob: float = 0.5
+    rot_scale_prob: float = 0.5
     percent_train: float = 1.0
     split_file: str | None = None
     holdout: int = 10
+    held_out: Literal["val", "test"] = "val"
     density: DensityRule = "auto"
     train_count: int = 256
     validation_count: int = 16
     cache: str | None = None
+    boxes: BoxKind = "obb"
+    keep_labels: tuple[int, ...] | None = None
+    label_folder: str = "voxel"
+    finer_folder: str = "features_256"
 
     def __post_init__(self) -> None:
         for name in ("resolution", "batch_size", "train_count", "validation_count"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "give 1 or more")
-        for name in ("flip_prob", "rotate_prob"):
+        for name in ("flip_prob", "rotate_prob", "rot_scale_prob"):
             value = getattr(self, name)
             _require(name, value, 0.0 <= value <= 1.0, "give a probability in [0, 1]")
         fraction = self.percent_train

@@ -133,7 +133,8 @@ def _procedural(config: GridDataConfig) -> tuple[GridSource, GridSource]:
         )
     count = max(int(config.percent_train * config.train_count), 1)
     whole = room_store("train", config.train_count, config.resolution, config.cache)
-    validation = room_store("val", config.validation_count, config.resolution, config.cache)
+    held_out, resolution = config.held_out, config.resolution
+    validation = room_store(held_out, config.validation_count, resolution, config.cache)
     return StoredGrids(whole, tuple(range(count))), StoredGrids(
         validation, tuple(range(len(validation)))
     )
@@ -222,7 +223,7 @@ def _split_names(
     split_file = config.split_file or next(iter(sorted(folder.glob("*split.npz"))), None)
     if split_file is not None:
         split = nerf_rpn.read_split(split_file)
-        train, validation = split["train"], split["val"]
+        train, validation = split["train"], split[config.held_out]
     else:
         stride = min(config.holdout, len(names))  # a small set still validates: on its last grid
         validation = names[stride - 1 :: stride] if len(names) > 1 else ()

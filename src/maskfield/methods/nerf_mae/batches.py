@@ -1,25 +1,26 @@
-"""Batches of padded grids whose order and augmentation depend on seed, epoch and index alone."""
+"""Batches of padded grids for masked pre-training."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from maskfield.data.augment import Probabilities, augment, decide
 from maskfield.data.config import GridDataConfig
 from maskfield.data.grid_sources import GridSource
-from maskfield.engine.seeding import mixed_seed
+from maskfield.engine.batches import ExampleBatches
 from maskfield.methods.nerf_mae.layout import pad_to_cube
 
 Batch = dict[str, Tensor]
-_AUGMENT_STREAM = 1
 
 
-class GridBatches:
-    """Re-iterable loader: ``grids`` [b, 4, R, R, R] and ``sizes`` [b, 3].
+def grid_batches(
+    source: GridSource, config: GridDataConfig, *, seed: int, train: bool
+) -> ExampleBatches[Tensor]:
+    """Batches with ``grids`` [b, 4, R, R, R] and ``sizes`` [b, 3].
 
     Args:
         source: where grids come from.
@@ -27,80 +28,33 @@ class GridBatches:
         seed: of order and augmentation.
         train: shuffle, augment and drop the incomplete last batch; else none of them.
     """
-
-    def __init__(
-        self, source: GridSource, config: GridDataConfig, *, seed: int, train: bool
-    ) -> None:
-        self.config = config
-        self.seed = seed
-        self.train = train
-        self._items = _Items(source, config, seed, train)
-        self._first = 0
-
-    def __len__(self) -> int:
-        return len(_cut(range(len(self._items)), self.config.batch_size, drop_last=self._drop_last))
-
-    def set_epoch(self, epoch: int) -> None:
-        """Choose the pass: its order and its augmentation."""
-        self._items.epoch = epoch
-
-    def seek(self, batch: int) -> None:
-        """Start the next pass at ``batch`` without reading those before it."""
-        self._first = batch
-
-    def __iter__(self) -> Iterator[Batch]:
-        order = _cut(self._order(), self.config.batch_size, drop_last=self._drop_last)
-        first, self._first = self._first, 0
-        return iter(
-            DataLoader(
-                self._items,
-                batch_sampler=order[first:],
-                num_workers=self.config.workers,
-                collate_fn=self._collate,
-            )
-        )
-
-    @property
-    def _drop_last(self) -> bool:
-        return self.train and len(self._items) >= self.config.batch_size
-
-    def _order(self) -> Sequence[int]:
-        if not self.train:
-            return range(len(self._items))
-        generator = torch.Generator().manual_seed(mixed_seed(self.seed, self._items.epoch))
-        return torch.randperm(len(self._items), generator=generator).tolist()
-
-    def _collate(self, grids: list[Tensor]) -> Batch:
-        padded, sizes = pad_to_cube(grids, self.config.resolution)
-        return {"grids": padded, "sizes": sizes}
+    return ExampleBatches(
+        len(source),
+        _Read(source, Probabilities(rotate=config.rotate_prob, flip=config.flip_prob)),
+        _Padded(config.resolution),
+        batch_size=config.batch_size,
+        workers=config.workers,
+        seed=seed,
+        train=train,
+    )
 
 
-class _Items(Dataset[Tensor]):
-    """One augmented grid per index."""
+@dataclass(frozen=True)
+class _Read:
+    source: GridSource
+    wanted: Probabilities
 
-    def __init__(
-        self, source: GridSource, config: GridDataConfig, seed: int, augmented: bool
-    ) -> None:
-        self.source = source
-        self.config = config
-        self.seed = seed
-        self.augmented = augmented
-        self.epoch = 0
-
-    def __len__(self) -> int:
-        return len(self.source)
-
-    def __getitem__(self, index: int) -> Tensor:
+    def __call__(self, index: int, generator: torch.Generator | None) -> Float[Tensor, "4 x y z"]:
         grid = self.source.rgba(index)
-        if not self.augmented:
+        if generator is None:
             return grid
-        seed = mixed_seed(self.seed, self.epoch, index, _AUGMENT_STREAM)
-        generator = torch.Generator().manual_seed(seed)
-        wanted = Probabilities(rotate=self.config.rotate_prob, flip=self.config.flip_prob)
-        decisions = decide(generator, wanted, oriented_boxes=False)
-        return augment(grid, None, decisions)[0]
+        return augment(grid, None, decide(generator, self.wanted, oriented_boxes=False))[0]
 
 
-def _cut(order: Sequence[int], size: int, *, drop_last: bool) -> list[list[int]]:
-    batches = [list(order[i : i + size]) for i in range(0, len(order), size)]
-    return batches[:-1] if drop_last and batches and len(batches[-1]) < size else batches
+@dataclass(frozen=True)
+class _Padded:
+    resolution: int
+
+    def __call__(self, grids: list[Tensor]) -> Batch:
+        padded, sizes = pad_to_cube(grids, self.resolution)
+        return {"grids": padded, "sizes": sizes}

@@ -15,7 +15,7 @@ from maskfield.data.grid_sources import open_grids
 from maskfield.engine.config import RunConfig
 from maskfield.engine.seeding import mixed_seed
 from maskfield.engine.task import Loaders, StepOutput
-from maskfield.methods.nerf_mae.batches import Batch, GridBatches
+from maskfield.methods.nerf_mae.batches import Batch, grid_batches
 from maskfield.methods.nerf_mae.config import NerfMAEConfig
 from maskfield.methods.nerf_mae.losses import mae_loss, masked_voxels
 from maskfield.methods.nerf_mae.metrics import (
@@ -57,8 +57,8 @@ class NerfMAETask:
         """Shuffled, augmented training batches and validation batches in order."""
         seed = self.config.seed
         return Loaders(
-            train=GridBatches(self.train_source, self._data, seed=seed, train=True),
-            validation=GridBatches(self.validation_source, self._data, seed=seed, train=False),
+            train=grid_batches(self.train_source, self._data, seed=seed, train=True),
+            validation=grid_batches(self.validation_source, self._data, seed=seed, train=False),
         )
 
     def training_step(self, batch: Batch, step: int, generator: torch.Generator) -> StepOutput:
@@ -102,7 +102,7 @@ class NerfMAETask:
         """Original, masked and reconstructed validation grids as one picture."""
         from maskfield.methods.nerf_mae.pictures import save_reconstructions
 
-        loader = GridBatches(self.validation_source, self._data, seed=0, train=False)
+        loader = grid_batches(self.validation_source, self._data, seed=0, train=False)
         batch = next(iter(loader))
         device = next(self.model.parameters()).device
         batch = {k: v.to(device) for k, v in batch.items()}
