@@ -26,6 +26,7 @@ from torch import Tensor
 from maskfield.core.config import diff
 from maskfield.core.errors import CheckpointError, StorageError
 from maskfield.core.files import StrPath, atomic_path, write_text
+from maskfield.core.zoo import is_zoo, zoo_path
 
 FORMAT_VERSION = 1
 WEIGHTS, STATE = "weights.safetensors", "state.pt"
@@ -50,7 +51,9 @@ def save_weights(path: StrPath, weights: Mapping[str, Tensor], header: Mapping[s
 def load_weights(
     path: StrPath, expect_config: Mapping[str, Any] | None = None
 ) -> tuple[Weights, Header]:
-    """Read weights and header from a file, a checkpoint folder, or a run folder (its best).
+    """Read weights and header from a file, a checkpoint folder, a run folder (its best), ``zoo:``.
+
+    Half precision, in which the package keeps its own weights, is widened to single.
 
     Args:
         path: what to read.
@@ -65,7 +68,7 @@ def load_weights(
     try:
         with safe_open(path, framework="pt") as stream:
             metadata = stream.metadata() or {}
-            weights = {k: stream.get_tensor(k) for k in stream.keys()}  # noqa: SIM118
+            weights = {k: _widened(stream.get_tensor(k)) for k in stream.keys()}  # noqa: SIM118
     except (OSError, SafetensorError) as error:
         raise CheckpointError(
             f"cannot read the weights: {error}",
@@ -131,6 +134,10 @@ def _separate(weights: Mapping[str, Tensor]) -> Weights:
         seen.add(value.untyped_storage().data_ptr())
         out[name] = value
     return out
+
+
+def _widened(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.dtype == torch.float16 else tensor
 
 
 def _header(metadata: Mapping[str, str], path: Path) -> Header:
@@ -254,11 +261,13 @@ def find_checkpoint(path: StrPath, which: str = "last") -> Path | None:
 
 
 def weights_path(path: StrPath) -> Path:
-    """The weights file meant by a file, a checkpoint folder, or a run folder (best, else last).
+    """The weights file meant by a file, checkpoint folder, run folder (best, else last), zoo:NAME.
 
     Raises:
         CheckpointError: there is none.
     """
+    if is_zoo(path):
+        return zoo_path(str(path))
     path = Path(path)
     if path.is_file():
         return path
@@ -267,7 +276,7 @@ def weights_path(path: StrPath) -> Path:
         raise CheckpointError(
             "no checkpoint here" if path.is_dir() else "no such file or folder",
             file=path,
-            remedy="give a weights file, a checkpoint folder (step-N) or a run folder",
+            remedy="give a weights file, a checkpoint folder (step-N), a run folder or zoo:NAME",
         )
     return found / WEIGHTS
 

@@ -1,4 +1,4 @@
-"""A trained task from a run folder or a checkpoint, and its validation metrics."""
+"""A trained model, or its task, from a run folder or a checkpoint; validation metrics."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from torch import nn
 
 from maskfield.core.config import from_dict
-from maskfield.core.errors import DataError
+from maskfield.core.errors import CheckpointError, DataError
 from maskfield.core.files import StrPath
 from maskfield.engine import checkpoint
 from maskfield.engine.config import RunConfig
@@ -31,6 +32,53 @@ class Restored:
     config: RunConfig
     header: dict[str, Any]
     device: torch.device
+
+
+@dataclass(frozen=True, kw_only=True)
+class RestoredModel:
+    """A network with the weights of a checkpoint, in eval mode; no data were opened.
+
+    Attributes:
+        header: what the checkpoint says about itself: config, conventions, step.
+    """
+
+    model: nn.Module
+    config: RunConfig
+    header: dict[str, Any]
+    device: torch.device
+
+
+def restore_model(path: StrPath, device: str = "auto") -> RestoredModel:
+    """Build the network a checkpoint belongs to and give it the weights.
+
+    Torch's global generator is left as it was.
+
+    Args:
+        path: run folder (its best checkpoint, else its last), checkpoint folder, weights file, or
+            ``zoo:NAME``.
+
+    Raises:
+        CheckpointError: missing, damaged, or weights that do not say which network they are of.
+        ConfigError: the stored config cannot be read by this version.
+    """
+    weights, header = checkpoint.load_weights(path)
+    file = checkpoint.weights_path(path)
+    stored = header.get("config")
+    config = from_dict(RunConfig, stored) if stored else None
+    build = getattr(config.method, "build", None) if config else None
+    if config is None or build is None:
+        raise CheckpointError(
+            "these weights do not say which network they belong to",
+            file=file,
+            field="config.method",
+            value=type(config.method).__name__ if config else None,
+            remedy="give the run folder of a training, or weights written by one",
+        )
+    chosen = choose_device(device)
+    with torch.random.fork_rng(devices=[]):
+        model = build()
+    checkpoint.load_into(model, weights, file)
+    return RestoredModel(model=model.to(chosen).eval(), config=config, header=header, device=chosen)
 
 
 def restore_task(path: StrPath, *, task: Task | None = None, device: str = "auto") -> Restored:
