@@ -12,10 +12,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from maskfield.core.errors import ConfigError
+from maskfield.data.network_input import OCCUPIED_ALPHA
 from maskfield.masking import repeat_cells
 from maskfield.methods.nerf_mae.layout import valid_voxels
-
-OCCUPIED_ALPHA = 0.01
 
 
 def mae_loss(

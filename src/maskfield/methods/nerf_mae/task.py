@@ -12,6 +12,7 @@ from torch import Tensor
 from maskfield.core.errors import ConfigError
 from maskfield.data.config import GridDataConfig
 from maskfield.data.grid_sources import open_grids
+from maskfield.data.network_input import INPUT
 from maskfield.engine.config import RunConfig
 from maskfield.engine.seeding import mixed_seed
 from maskfield.engine.task import Loaders, StepOutput
@@ -26,7 +27,6 @@ from maskfield.methods.nerf_mae.metrics import (
 )
 
 VALIDATION_STREAM = 2
-INPUT = "rgb in [0, 1], alpha by the nerf_mae rule (step 0.01); axes x, y, z; z up"
 
 
 class NerfMAETask:
