@@ -14,15 +14,20 @@ if TYPE_CHECKING:
     from maskfield.core.files import StrPath
     from maskfield.data.check import SceneReport
     from maskfield.data.config import DensityRule, MixedSizes, SceneFormat
+    from maskfield.data.preparation.options import DataSet, PrepareOptions
+    from maskfield.data.preparation.report import PreparedReport
     from maskfield.data.scene import Scene
     from maskfield.engine.loop import RunResult
     from maskfield.verbs.doctor import DoctorReport
+    from maskfield.verbs.labels import LabelReport
     from maskfield.verbs.render import CameraPath
 
 __all__ = [
     "convert",
     "data_check",
     "data_import",
+    "data_labels",
+    "data_prepare",
     "data_synth",
     "demo",
     "doctor",
@@ -178,6 +183,83 @@ def data_synth(
     if kind == "scene":
         return synth_scene(Path(out), seed=seed, views=views, width=width, height=height)
     return synth_grids(Path(out), seed=seed, count=count, resolution=resolution)
+
+
+def data_labels(
+    scene: StrPath,
+    *,
+    grid: StrPath,
+    out: StrPath | None = None,
+    max_depth: float = 15.0,
+    points: int = 100_000,
+    classes: str | None = None,
+    npy: bool = False,
+    seed: int = 0,
+    compat: Literal["maskfield", "official"] = "maskfield",
+) -> LabelReport:
+    """Depth + class maps + poses -> a class id for every voxel of a radiance grid.
+
+    Args:
+        scene: a scene with depth and semantics, or a folder with transforms.json and official HDF5
+            frames (3D-FRONT: ``depth``, ``class_segmaps``; HM3D: ``data``).
+        grid: the radiance grid the labels belong to: ``.safetensors``, official ``.npz``, or run
+            folder.
+        out: the ``.safetensors`` to write; ``labels/NAME.safetensors`` beside the grid (or beside
+            its folder ``features``) unless given.
+        max_depth: farther readings are left out (metres).
+        points: points of each class that vote, drawn at random from all views.
+        classes: HDF5 frames: "front3d", "nyu40", or a ``label_map.json`` of :func:`data_prepare`.
+        npy: also write the official ``voxel/NAME.npy``.
+        seed: decides which points vote.
+        compat: "official": points outside the grid vote at its border, cy counts from the bottom.
+
+    Returns:
+        the files written and the labelled voxels of each class.
+
+    Raises:
+        SceneError: no depth or semantics. GridError: nothing lies in the grid. DataError: ids
+        outside the class list, missing or damaged frames. MissingPartError: no h5py.
+    """
+    from maskfield.verbs.labels import label_scene
+
+    return label_scene(
+        Path(scene),
+        Path(grid),
+        out=None if out is None else Path(out),
+        max_depth=max_depth,
+        points=points,
+        classes=classes,
+        npy=npy,
+        seed=seed,
+        compat=compat,
+    )
+
+
+def data_prepare(
+    dataset: DataSet, source: StrPath, *, out: StrPath, options: PrepareOptions | None = None
+) -> PreparedReport:
+    """A data set as its authors publish it -> the official training layout.
+
+    Cameras become ``scenes/SCENE/{train,val}/transforms.json``, boxes ``obb/SCENE.npy`` and
+    ``aabb/SCENE.npy`` in voxels with ``obb_labels/SCENE.npy``, classes ``label_map.json``, and the
+    scenes are split in ``NAME_split.npz``. Pictures stay where they are.
+
+    Args:
+        dataset: "front3d", "hm3d", "hypersim", "scannet" or "sunrgbd".
+        source: folder of scene folders.
+        out: folder to write.
+        options: filters, split and frame selection; the official ones unless given.
+
+    Returns:
+        what was kept, and what was dropped and why.
+
+    Raises:
+        DataError, SceneError: a file is missing, damaged or inconsistent. ConfigError: an option is
+        out of range. MissingPartError: no h5py. StorageError: ``out`` cannot be written.
+    """
+    from maskfield.verbs.prepare import prepare_data_set
+
+    return prepare_data_set(dataset, Path(source), Path(out), options)
 
 
 def fit(
@@ -344,7 +426,8 @@ def evaluate(
         figures: also draw pictures and curves and write ``report.html``.
 
     Returns:
-        the metrics, which are also in ``metrics.json`` of the run folder.
+        the metrics, which are also in ``evaluation.json`` of the run folder; the run's own
+        ``metrics.json`` stays as it is.
 
     Raises:
         DataError: not a run folder. CheckpointError: no such checkpoint. ConfigError.

@@ -172,7 +172,10 @@ def test_evaluate_gives_the_runs_own_metrics(trained):
     before = json.loads((trained / "metrics.json").read_text())
     metrics = maskfield.evaluate(trained)
     assert metrics["loss"] == pytest.approx(before["loss"], rel=1e-5)
-    assert json.loads((trained / "metrics.json").read_text())["checkpoint"] == "step-3"
+    assert json.loads((trained / "metrics.json").read_text()) == before
+    found = json.loads((trained / "evaluation.json").read_text())
+    assert found["checkpoint"] == "step-3"
+    assert found["loss"] == metrics["loss"]
 
 
 def test_evaluate_a_fit(fitted):
@@ -181,6 +184,7 @@ def test_evaluate_a_fit(fitted):
     found = maskfield.evaluate(fitted, figures=True)
     assert found["psnr"] == pytest.approx(before["psnr"], rel=1e-4)
     assert (fitted / "figures" / "held_out_photographs.png").is_file()
+    assert "Measured afterwards" in (fitted / "report.html").read_text()
 
 
 def test_weights_go_out_in_the_official_format_and_come_back(trained, tmp_path):

@@ -93,6 +93,9 @@ def test_metrics(tmp_path):
     run = RunFolder(tmp_path)
     run.write_metrics({"psnr": 24.5, "worst": -math.inf})
     assert run.read_metrics() == {"psnr": 24.5, "worst": "-inf"}
+    run.write_evaluation({"psnr": 20.5, "checkpoint": "step-3"})
+    assert run.read_evaluation() == {"psnr": 20.5, "checkpoint": "step-3"}
+    assert run.read_metrics()["psnr"] == 24.5
 
 
 class TestProbe:

@@ -16,7 +16,7 @@ def evaluate(
     overrides: Overrides = (),
     figures: Figures = False,
 ) -> None:
-    """Measure a run's checkpoint on its held-out data; writes metrics.json.
+    """Measure a run's checkpoint on its held-out data; writes evaluation.json.
 
     Args:
         run: a run folder of `fit` or `pretrain`.

@@ -46,6 +46,14 @@ VERBS: dict[str, Verb] = {
         target="maskfield.cli.data_synth:data_synth",
         summary="make procedural rooms: photographs of one, or grids of many",
     ),
+    "data prepare": Verb(
+        target="maskfield.cli.data_prepare:data_prepare",
+        summary="3D-FRONT, HM3D, Hypersim, ScanNet, SUN RGB-D -> cameras, boxes, classes, splits",
+    ),
+    "data labels": Verb(
+        target="maskfield.cli.data_labels:data_labels",
+        summary="depth + segmentation + poses -> a class id for every voxel of a grid",
+    ),
     "fit": Verb(
         target="maskfield.cli.fit:fit",
         summary="fit a radiance field to a scene (live PSNR, time left)",
@@ -64,7 +72,7 @@ VERBS: dict[str, Verb] = {
     ),
     "evaluate": Verb(
         target="maskfield.cli.evaluate:evaluate",
-        summary="measure a finished run on its held-out data -> metrics.json",
+        summary="measure a finished run on its held-out data -> evaluation.json",
     ),
     "convert": Verb(
         target="maskfield.cli.convert:convert",

@@ -25,7 +25,7 @@ class RunFolder:
     """Paths and small writes of one run.
 
     ``config.yaml`` (complete), ``environment.txt``, ``log.jsonl`` (one JSON object a line),
-    ``metrics.json``, ``checkpoints/``, ``figures/``, ``report.html``.
+    ``metrics.json``, ``evaluation.json``, ``checkpoints/``, ``figures/``, ``report.html``.
     """
 
     def __init__(self, path: StrPath) -> None:
@@ -62,6 +62,10 @@ class RunFolder:
     @property
     def metrics_path(self) -> Path:
         return self.path / "metrics.json"
+
+    @property
+    def evaluation_path(self) -> Path:
+        return self.path / "evaluation.json"
 
     @property
     def checkpoints(self) -> Path:
@@ -160,6 +164,14 @@ class RunFolder:
     def read_metrics(self) -> dict[str, Any]:
         """Read ``metrics.json``."""
         return read_json(self.metrics_path)
+
+    def write_evaluation(self, metrics: Mapping[str, Any]) -> None:
+        """Write ``evaluation.json``: what was measured after the run, which its metrics are not."""
+        write_json(self.evaluation_path, _finite(metrics))
+
+    def read_evaluation(self) -> dict[str, Any]:
+        """Read ``evaluation.json``."""
+        return read_json(self.evaluation_path)
 
 
 def probe(folder: StrPath, need_bytes: int = 0) -> None:

@@ -36,7 +36,7 @@ def evaluate_run(
     config = override(load_config(folder), overrides)
     task = build_task(config)
     metrics = evaluate(found, task=task, device=config.engine.device)
-    run.write_metrics({"checkpoint": found.name, **metrics})
+    run.write_evaluation({"checkpoint": found.name, "overrides": list(overrides), **metrics})
     if figures:
         _draw(run, task, config)
         write_run_report(folder)

@@ -23,7 +23,7 @@ def write_run_report(folder: Path) -> Path:
     run = RunFolder.open(folder)
     report = Report(
         title=f"maskfield run: {run.path.resolve().name}",
-        sections=[_numbers(run), *_curves(run), *_pictures(run)],
+        sections=[_numbers(run), *_evaluation(run), *_curves(run), *_pictures(run)],
         environment=_environment(run),
         config=run.config_path.read_text(encoding="utf-8"),
     )
@@ -38,9 +38,20 @@ def shown(value: Any) -> str:
 def _numbers(run: RunFolder) -> Section:
     from maskfield.figures.report import Section
 
-    metrics: Mapping[str, Any] = run.read_metrics() if run.metrics_path.is_file() else {}
-    rows = [(name, shown(value)) for name, value in metrics.items()]
-    return Section(title="Numbers", table=[("metric", "value"), *rows])
+    metrics = run.read_metrics() if run.metrics_path.is_file() else {}
+    return Section(title="Numbers", table=_table(metrics))
+
+
+def _evaluation(run: RunFolder) -> list[Section]:
+    from maskfield.figures.report import Section
+
+    if not run.evaluation_path.is_file():
+        return []
+    return [Section(title="Measured afterwards", table=_table(run.read_evaluation()))]
+
+
+def _table(metrics: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [("metric", "value"), *((name, shown(value)) for name, value in metrics.items())]
 
 
 def _curves(run: RunFolder) -> list[Section]:
