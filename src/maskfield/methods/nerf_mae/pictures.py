@@ -10,6 +10,7 @@ from maskfield.core.files import StrPath
 from maskfield.data.radiance_grid import RadianceGrid
 from maskfield.figures.grids import grid_picture, hidden_removed
 from maskfield.figures.pictures import Picture, save_picture, table_of
+from maskfield.methods.nerf_mae.config import RgbRegion
 from maskfield.methods.nerf_mae.losses import masked_voxels
 
 TITLES = ("original", "what is shown", "hidden part brought back", "all from the network")
@@ -21,14 +22,17 @@ def save_reconstructions(
     token_mask: Bool[Tensor, "b g g g"],
     sizes: Int[Tensor, "b 3"],
     path: StrPath,
+    rgb_region: RgbRegion,
     *,
     rows: int = 4,
 ) -> None:
-    """One row per grid: original, visible part, blend (prediction where hidden), prediction."""
+    """One row of :func:`reconstruction_row` per grid, of at most ``rows`` grids."""
     masked = masked_voxels(token_mask, sizes, target.shape[2]).cpu()
     answer = torch.cat([prediction[:, :3].clamp(0, 1), prediction[:, 3:].sigmoid()], dim=1)
     sheet = [
-        reconstruction_row(target[i].cpu(), answer[i].cpu(), masked[i], sizes[i].tolist())
+        reconstruction_row(
+            target[i].cpu(), answer[i].cpu(), masked[i], sizes[i].tolist(), rgb_region
+        )
         for i in range(min(rows, len(target)))
     ]
     save_picture(table_of(sheet, titles=TITLES), path)
@@ -39,13 +43,22 @@ def reconstruction_row(
     answer: Float[Tensor, "4 r r r"],
     masked: Bool[Tensor, "r r r"],
     size: list[int],
+    rgb_region: RgbRegion,
 ) -> list[Picture]:
-    """Four pictures of one grid; ``answer`` holds colour and alpha in [0, 1]."""
+    """Original, visible part, the hidden part brought back, and the whole answer.
+
+    Args:
+        answer: colour and alpha in [0, 1].
+        rgb_region: where the network learned colour. One that learned it on hidden voxels only has
+            no answer elsewhere: the last picture, which would show noise, is left out.
+    """
     x, y, z = size
     target, answer, masked = target[:, :x, :y, :z], answer[:, :x, :y, :z], masked[:x, :y, :z]
     original = alpha_grid(target)
     blend = torch.where(masked[None], answer, target)
-    grids = [original, hidden_removed(original, masked), alpha_grid(blend), alpha_grid(answer)]
+    grids = [original, hidden_removed(original, masked), alpha_grid(blend)]
+    if rgb_region == "occupied":
+        grids.append(alpha_grid(answer))
     return [grid_picture(grid) for grid in grids]
 
 

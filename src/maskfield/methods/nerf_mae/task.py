@@ -108,7 +108,9 @@ class NerfMAETask:
         batch = {k: v.to(device) for k, v in batch.items()}
         prediction, token_mask = self._predict(batch, place=0)
         path = directory / "reconstructions.png"
-        save_reconstructions(batch["grids"], prediction, token_mask, batch["sizes"], path)
+        save_reconstructions(
+            batch["grids"], prediction, token_mask, batch["sizes"], path, self._method.rgb_region
+        )
         return [path]
 
     def _predict(self, batch: Batch, place: int) -> tuple[Tensor, Tensor]:
