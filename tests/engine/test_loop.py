@@ -411,6 +411,20 @@ class TestStorage:
         with pytest.raises(StorageError, match="too full"):
             train(config, task, tmp_path)
 
+    @pytest.mark.parametrize(("one", "refused"), [(0.4, True), (0.3, False)])
+    def test_a_task_says_how_large_its_checkpoints_become(
+        self, one, refused, make_config, make_task, tmp_path, monkeypatch
+    ):
+        usage, config = shutil.disk_usage(tmp_path), make_config("engine.keep_checkpoints=1")
+        monkeypatch.setattr(shutil, "disk_usage", lambda p: usage._replace(free=10**9))
+        task = make_task(config)
+        task.checkpoint_bytes = lambda: int(one * 10**9)  # kept, best, and the one being written
+        if refused:
+            with pytest.raises(StorageError, match=r"1\.20 GB"):
+                train(config, task, tmp_path)
+        else:
+            assert train(config, task, tmp_path).step == config.engine.steps
+
 
 class TestOwnUpdates:
     def test_the_loop_leaves_gradients_and_optimiser_to_the_task(

@@ -73,6 +73,14 @@ class TestFitScene:
         for name, value in a.state_dict().items():
             assert torch.equal(value, b.state_dict()[name]), name
 
+    def test_says_before_the_first_step_how_large_its_checkpoint_becomes(self, small_room, fitted):
+        said = VoxelFitTask(run_config(), small_room).checkpoint_bytes()
+        folder = fitted.folder / "checkpoints" / "step-120"
+        found = sum(p.stat().st_size for p in folder.iterdir())
+        assert 0.9 * found < said < 1.1 * found
+        refitting = replace(run_config(), method=replace(METHOD, refit_box=0))
+        assert VoxelFitTask(refitting, small_room).checkpoint_bytes() > said
+
     def test_masked_scenes_are_measured_on_what_counts(self, small_room, fitted):
         masks = np.ones(small_room.images.shape[:3], np.uint8)
         masks[:, :, 20:] = 0

@@ -200,5 +200,10 @@ def _facts(processes: Processes, threads: int) -> dict[str, object]:
 
 def _bytes_needed(session: Session) -> int:
     """Room for the checkpoints this run keeps, and the one being written."""
-    weights = sum(v.numel() * v.element_size() for v in session.task.model.state_dict().values())
-    return (session.config.engine.keep_checkpoints + 2) * _ADAM_COPIES * weights
+    one = getattr(session.task, "checkpoint_bytes", None)
+    kept = session.config.engine.keep_checkpoints + 2
+    return kept * (one() if one is not None else _ADAM_COPIES * _model_bytes(session.task))
+
+
+def _model_bytes(task: Task) -> int:
+    return sum(v.numel() * v.element_size() for v in task.model.state_dict().values())

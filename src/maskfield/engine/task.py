@@ -50,6 +50,9 @@ class Task(Protocol):
       then touches neither gradients nor optimiser. Single process only.
     - ``state_dict()`` / ``load_state_dict(state)``: state beyond the model's weights, kept in
       state.pt: tensors, dicts, lists, numbers.
+    - ``checkpoint_bytes() -> int``: room that the largest checkpoint of the run takes, for models that
+      grow on the way; asked before the first step, so that a full disk is known then. Without it:
+      the model as it is at the start, with AdamW's state.
     - ``conventions() -> dict``: data conventions (axes, density rule, resolution ...) stored in
       checkpoints and compared when one is loaded.
     - ``initialise(weights, header)``: take over foreign weights for ``--init``; without it the

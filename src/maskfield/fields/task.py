@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import Any
 
@@ -22,7 +23,8 @@ from maskfield.fields.photos import Background, Photographs
 from maskfield.fields.region import first_box, is_contracted, surface_box, view_shares
 from maskfield.fields.step_types import FitStep, StepRates
 from maskfield.fields.torch_step import TorchStep
-from maskfield.fields.voxel import VoxelField, VoxelSettings
+from maskfield.fields.voxel import MULTIPLE, VoxelField, VoxelSettings
+from maskfield.geometry.grids import resolution_for_box
 
 _GAIN_RATE = 0.005
 
@@ -112,6 +114,15 @@ class VoxelFitTask:
     def conventions(self) -> dict[str, Any]:
         """What a stored field says of itself; enough to build it again."""
         return {"kind": "VoxelField", **self.model.header()}
+
+    def checkpoint_bytes(self) -> int:
+        """Weights and moments at the finest resolution; a box yet to be refitted is a cube."""
+        longest = max(self.method.resolutions)
+        shape = resolution_for_box(self.model.box, longest, MULTIPLE)
+        if not self.refitted and self.method.refit_box >= 0:
+            shape = (longest,) * 3
+        floats = 1 + self.model.colour.shape[-1] + self.moments.shape[-1]
+        return math.prod(shape) * floats * self.model.density.element_size()
 
     def state_dict(self) -> dict[str, Any]:
         return {
