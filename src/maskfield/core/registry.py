@@ -53,6 +53,10 @@ CONFIGS = Table(
     "config type",
     {
         "nerf-mae": "maskfield.methods.nerf_mae.config:NerfMAEConfig",
+        "nerf-mae-detect": "maskfield.methods.nerf_mae.downstream_config:TransferDetectorConfig",
+        "nerf-mae-segment": "maskfield.methods.nerf_mae.downstream_config:SemanticConfig",
+        "nerf-mae-superres": "maskfield.methods.nerf_mae.downstream_config:SuperResolutionConfig",
+        "nerf-rpn": "maskfield.methods.nerf_rpn.config:NerfRPNConfig",
         "voxel-fit": "maskfield.fields.config:VoxelFitConfig",
         "grids": "maskfield.data.config:GridDataConfig",
         "scene": "maskfield.data.config:SceneDataConfig",
@@ -64,6 +68,10 @@ TASKS = Table(
     "task",
     {
         "nerf-mae": "maskfield.methods.nerf_mae.task:NerfMAETask",
+        "nerf-mae-detect": "maskfield.methods.nerf_mae.finetuning.detect:TransferDetectionTask",
+        "nerf-mae-segment": "maskfield.methods.nerf_mae.finetuning.segment:SemanticTask",
+        "nerf-mae-superres": "maskfield.methods.nerf_mae.finetuning.superres:SuperResolutionTask",
+        "nerf-rpn": "maskfield.methods.nerf_rpn.task:DetectionTask",
         "voxel-fit": "maskfield.fields.task:VoxelFitTask",
     },
 )
@@ -75,6 +83,18 @@ RECIPES = Table(
         "nerf-mae:tiny-cpu": "maskfield.recipes.nerf_mae:tiny_cpu",
         "nerf-mae:small": "maskfield.recipes.nerf_mae:small",
         "nerf-mae:paper": "maskfield.recipes.nerf_mae:paper",
+        "nerf-mae-detect:tiny-cpu": "maskfield.recipes.finetune:detect_tiny_cpu",
+        "nerf-mae-detect:small": "maskfield.recipes.finetune:detect_small",
+        "nerf-mae-detect:paper": "maskfield.recipes.finetune:detect_paper",
+        "nerf-mae-segment:tiny-cpu": "maskfield.recipes.finetune:segment_tiny_cpu",
+        "nerf-mae-segment:small": "maskfield.recipes.finetune:segment_small",
+        "nerf-mae-segment:paper": "maskfield.recipes.finetune:segment_paper",
+        "nerf-mae-superres:tiny-cpu": "maskfield.recipes.finetune:superres_tiny_cpu",
+        "nerf-mae-superres:small": "maskfield.recipes.finetune:superres_small",
+        "nerf-mae-superres:paper": "maskfield.recipes.finetune:superres_paper",
+        "nerf-rpn:tiny-cpu": "maskfield.recipes.nerf_rpn:tiny_cpu",
+        "nerf-rpn:small": "maskfield.recipes.nerf_rpn:small",
+        "nerf-rpn:paper": "maskfield.recipes.nerf_rpn:paper",
     },
 )
 

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, TypeVar
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from maskfield.core.errors import ConfigError, DataError, GridError
 from maskfield.core.log import Progress
 from maskfield.data.config import DensityRule, GridDataConfig
-from maskfield.data.radiance_grid import load_grid
+from maskfield.data.radiance_grid import RadianceGrid, load_grid
 from maskfield.data.readers import nerf_rpn
 from maskfield.data.store import GridStore, is_store, open_store
 
@@ -28,6 +29,7 @@ _THREADS = 8
 _LEAST_SPREAD = 0.02  # exp or relu applied to what is alpha already leaves less
 
 T = TypeVar("T")
+Frame = tuple[Float[Tensor, "2 3"], tuple[int, int, int]]
 
 
 class GridSource(Protocol):
@@ -40,6 +42,10 @@ class GridSource(Protocol):
 
     def rgba(self, index: int) -> Float[Tensor, "4 x y z"]:
         """Colour in [0, 1] and alpha, float32."""
+        ...
+
+    def frame(self, index: int) -> Frame:
+        """World box and voxels along each axis."""
         ...
 
 
@@ -60,6 +66,10 @@ class StoredGrids:
     def rgba(self, index: int) -> Float[Tensor, "4 x y z"]:
         return self.store.read_rgba(self.indices[index])
 
+    def frame(self, index: int) -> Frame:
+        entry = self.store.entries[self.indices[index]]
+        return torch.tensor(entry.box, dtype=torch.float32), entry.resolution
+
 
 @dataclass(frozen=True)
 class GridFiles:
@@ -76,10 +86,18 @@ class GridFiles:
         return len(self.files)
 
     def rgba(self, index: int) -> Float[Tensor, "4 x y z"]:
+        return self.grid(index).rgba()
+
+    def frame(self, index: int) -> Frame:
+        grid = self.grid(index)
+        return grid.box, grid.resolution
+
+    def grid(self, index: int) -> RadianceGrid:
+        """The grid as it is stored."""
         path = self.files[index]
         if path.suffix == ".npz":
-            return nerf_rpn.read_grid(path, density=self.density).rgba()
-        return load_grid(path).rgba()
+            return nerf_rpn.read_grid(path, density=self.density)
+        return load_grid(path)
 
 
 def open_grids(config: GridDataConfig) -> tuple[GridSource, GridSource]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from maskfield.core.errors import DataError
@@ -35,6 +35,25 @@ class Boxes3D:
     def __len__(self) -> int:
         return self.centre.shape[0]
 
+    def __getitem__(self, chosen: Bool[Tensor, " box"] | Int[Tensor, " k"] | slice) -> Boxes3D:
+        """Some of the boxes, by mask, index or slice."""
+        return Boxes3D(
+            centre=self.centre[chosen],
+            size=self.size[chosen],
+            yaw=self.yaw[chosen],
+            label=self.label[chosen],
+            score=None if self.score is None else self.score[chosen],
+        )
+
+    def rows(self) -> Float[Tensor, "box 7"]:
+        """x, y, z, l, w, h, yaw: a detector's oriented boxes."""
+        return torch.cat([self.centre, self.size, self.yaw[:, None]], dim=1)
+
+    def aligned_rows(self) -> Float[Tensor, "box 6"]:
+        """Min and max corner of the axis-aligned box around each."""
+        corners = self.corners()
+        return torch.cat([corners.amin(1), corners.amax(1)], dim=1)
+
     def corners(self) -> Float[Tensor, "box 8 3"]:
         """Corners; index bits (4, 2, 1) choose the + side of the box's x, y, z axis."""
         bits = torch.tensor([[(i >> s) & 1 for s in (2, 1, 0)] for i in range(8)])
@@ -50,7 +69,7 @@ class Boxes3D:
         Raises:
             DataError: names the first wrong row.
         """
-        table = torch.cat([self.centre, self.size, self.yaw[:, None]], dim=1)
+        table = self.rows()
         wrong = ~torch.isfinite(table).all(1) | (self.size <= 0).any(1)
         if wrong.any():
             row = int(wrong.nonzero()[0])

@@ -132,20 +132,28 @@ class UNetDecoder(nn.Module):
     Args:
         embed_dim: width of the finest feature map; the coarsest has 8 times as many channels.
         patch: voxels per token axis of the finest map (factor of the last block).
+        skip_channels: of a full-resolution map that joins in the last block; 0 for none.
         fused: see :class:`ResidualBlock`.
     """
 
-    def __init__(self, embed_dim: int, patch: int, *, fused: bool = False) -> None:
+    def __init__(
+        self, embed_dim: int, patch: int, *, skip_channels: int = 0, fused: bool = False
+    ) -> None:
         super().__init__()
         e = embed_dim
         self.out_channels = e // 2
         self.decoder4 = UpBlock(8 * e, 4 * e, 2, skip_channels=4 * e, fused=fused)
         self.decoder3 = UpBlock(4 * e, 2 * e, 2, skip_channels=2 * e, fused=fused)
         self.decoder2 = UpBlock(2 * e, e, 2, skip_channels=e, fused=fused)
-        self.decoder1 = UpBlock(e, self.out_channels, patch, fused=fused)
+        self.decoder1 = UpBlock(
+            e, self.out_channels, patch, skip_channels=skip_channels, fused=fused
+        )
 
     def forward(
-        self, features: Sequence[Float[Tensor, "b c x y z"]]
+        self,
+        features: Sequence[Float[Tensor, "b _c _x _y _z"]],
+        skip: Float[Tensor, "b s fx fy fz"] | None = None,
     ) -> Float[Tensor, "b o fx fy fz"]:
         f0, f1, f2, f3 = features
-        return self.decoder1(self.decoder2(self.decoder3(self.decoder4(f3, f2), f1), f0))
+        coarse = self.decoder2(self.decoder3(self.decoder4(f3, f2), f1), f0)
+        return self.decoder1(coarse, skip)

@@ -104,9 +104,15 @@ def boxes_to_world(boxes: Boxes3D, grid: RadianceGrid) -> Boxes3D:
 
 def boxes_to_grid(boxes: Boxes3D, grid: RadianceGrid) -> Boxes3D:
     """Inverse of :func:`boxes_to_world`."""
-    size = torch.tensor(grid.resolution, dtype=torch.float32)
-    voxel = (grid.box[1] - grid.box[0]) / size
-    centre = grid_from_world(boxes.centre, grid.box, grid.resolution)
+    return boxes_in_voxels(boxes, grid.box, grid.resolution)
+
+
+def boxes_in_voxels(
+    boxes: Boxes3D, box: Float[Tensor, "2 3"], resolution: tuple[int, int, int]
+) -> Boxes3D:
+    """World boxes in the voxels of a grid that spans ``box``."""
+    voxel = (box[1] - box[0]) / torch.tensor(resolution, dtype=torch.float32)
+    centre = grid_from_world(boxes.centre, box, resolution)
     return replace(boxes, centre=centre, size=boxes.size / _along(boxes, voxel))
 
 

@@ -20,7 +20,7 @@ from maskfield.methods.nerf_mae.metrics import official_metrics
 from maskfield.metrics.segmentation import cross_entropy
 from maskfield.nn.fpn import FeaturePyramid
 from maskfield.nn.swin3d import Swin3D
-from maskfield.nn.unet3d import FullResolutionEncoder, OutBlock, UpBlock
+from maskfield.nn.unet3d import FullResolutionEncoder, OutBlock, UNetDecoder
 
 Cube = Float[Tensor, "b 4 x y z"]
 PLAIN_WIDTHS = (512, 256, 128, 64)
@@ -64,25 +64,19 @@ class DetectorBackbone(nn.Module):
         return self.fpn_neck(_maps(self.encoder, cubes))
 
 
-class VoxelDecoder(nn.Module):
+class VoxelDecoder(UNetDecoder):
     """The U-Net decoder with a full-resolution skip from the raw grid: half the embedding width."""
 
     def __init__(self, config: NerfMAEConfig) -> None:
-        super().__init__()
-        e = config.embed_dim
-        self.out_channels = e // 2
-        self.decoder4 = UpBlock(8 * e, 4 * e, 2, skip_channels=4 * e)
-        self.decoder3 = UpBlock(4 * e, 2 * e, 2, skip_channels=2 * e)
-        self.decoder2 = UpBlock(2 * e, e, 2, skip_channels=e)
-        self.encoder1 = FullResolutionEncoder(4, e // 2)
-        self.decoder1 = UpBlock(e, e // 2, config.patch, skip_channels=e // 2)
+        half, fused = config.embed_dim // 2, config.implementation == "fast"
+        super().__init__(config.embed_dim, config.patch, skip_channels=half, fused=fused)
+        self.encoder1 = FullResolutionEncoder(4, half, fused=fused)
 
-    def forward(
+    def answer(
         self, maps: list[Float[Tensor, "b _c _x _y _z"]], cubes: Cube
     ) -> Float[Tensor, "b h x y z"]:
-        f0, f1, f2, f3 = maps
-        coarse = self.decoder2(self.decoder3(self.decoder4(f3, f2), f1), f0)
-        return self.decoder1(coarse, self.encoder1(cubes))
+        """The full-resolution map of encoder maps and their raw grids."""
+        return self(maps, self.encoder1(cubes))
 
 
 class SemanticNetwork(nn.Module):
@@ -109,7 +103,7 @@ class SemanticNetwork(nn.Module):
         self.register_buffer("class_weights", weights.clone())
 
     def forward(self, cubes: Cube) -> Float[Tensor, "b class x y z"]:
-        return self.sem_out(self.decoder(_maps(self.encoder, cubes), cubes))
+        return self.sem_out(self.decoder.answer(_maps(self.encoder, cubes), cubes))
 
     def loss(
         self, logits: Float[Tensor, "b class x y z"], labels: Int[Tensor, "b x y z"]
@@ -132,7 +126,7 @@ class SuperResolution(nn.Module):
         self.voxel_out = OutBlock(self.decoder.out_channels, 4)
 
     def forward(self, cubes: Cube) -> Float[Tensor, "b 4 fx fy fz"]:
-        answer = self.voxel_out(self.decoder(_maps(self.encoder, cubes), cubes))
+        answer = self.voxel_out(self.decoder.answer(_maps(self.encoder, cubes), cubes))
         return F.interpolate(answer, scale_factor=self.scale, mode="nearest")
 
 

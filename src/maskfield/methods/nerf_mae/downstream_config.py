@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from maskfield.core.config import config
 from maskfield.core.errors import ConfigError
 from maskfield.methods.nerf_mae.config import STRIDE, NerfMAEConfig
+from maskfield.methods.nerf_rpn.config import AnchorConfig, FCOSConfig, NerfRPNConfig, SwinConfig
 
 if TYPE_CHECKING:
     from maskfield.methods.nerf_mae.downstream import (
@@ -19,9 +20,43 @@ if TYPE_CHECKING:
         SemanticNetwork,
         SuperResolution,
     )
+    from maskfield.methods.nerf_rpn.model.detector import Detector
 
 Variant = Literal["skip", "plain"]
 LARGEST_SCALE = 8.0
+
+
+@config
+class TransferDetectorConfig:
+    """A detector whose backbone continues the encoder (spec nerf_mae 3.7, 3.8).
+
+    Attributes:
+        base: size of the encoder. head: FCOS or anchors. channels: of every pyramid level.
+    """
+
+    base: NerfMAEConfig
+    head: FCOSConfig | AnchorConfig = FCOSConfig()
+    channels: int = 256
+
+    def detector(self) -> NerfRPNConfig:
+        """The same as a plain detector's config; grids are padded to the pre-trained cube."""
+        base = self.base
+        swin = SwinConfig(
+            embed_dim=base.embed_dim,
+            depths=base.depths,
+            heads=base.heads,
+            window=base.window,
+            patch=base.patch,
+            stochastic_depth=base.stochastic_depth,
+            table_resolution=base.resolution if base.positional_table else None,
+        )
+        return NerfRPNConfig(
+            backbone=swin, head=self.head, channels=self.channels, resolution=base.resolution
+        )
+
+    def build(self) -> Detector:
+        """The network, freshly initialised from torch's global generator."""
+        return self.detector().build()
 
 
 @config
@@ -61,11 +96,14 @@ class SuperResolutionConfig:
         base: size of the encoder (and of the decoder of "skip").
         scale: output side over input side; officially 1.6 (256) and 2.4 (384).
         variant: "skip" (U-Net decoder with skips) or "plain" (no skips, predicts patches).
+        alpha_weight: of the squared error of alpha (a logit) on all voxels. Officially 0: alpha is
+            not learned, and the answer keeps the coarse one.
     """
 
     base: NerfMAEConfig
     scale: float = 1.6
     variant: Variant = "skip"
+    alpha_weight: float = 0.0
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and 1 < self.scale <= LARGEST_SCALE):
@@ -74,6 +112,13 @@ class SuperResolutionConfig:
                 field="scale",
                 value=self.scale,
                 remedy="use 1.6 (160 to 256) or 2.4 (160 to 384)",
+            )
+        if self.alpha_weight < 0:
+            raise ConfigError(
+                "a weight is not negative",
+                field="alpha_weight",
+                value=self.alpha_weight,
+                remedy="give 0 (official) or more",
             )
         if self.variant == "plain" and self.base.tokens < 2 * STRIDE:
             raise ConfigError(

@@ -1,0 +1,1 @@
+"""Fine-tuning of the masked autoencoder: detection, semantic labels, super-resolution."""

@@ -1,0 +1,104 @@
+"""Semantic voxel labelling (spec nerf_mae 3.9, 5.3, 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from maskfield.core.errors import ConfigError
+from maskfield.data.labelled_grids import open_labelled
+from maskfield.engine.config import RunConfig
+from maskfield.engine.task import Loaders, StepOutput
+from maskfield.methods.nerf_mae.downstream import SemanticNetwork
+from maskfield.methods.nerf_mae.downstream_config import SemanticConfig
+from maskfield.methods.nerf_mae.finetuning.voxels import INPUT, Batch, VoxelTask
+from maskfield.metrics.segmentation import (
+    ClassCounts,
+    class_counts,
+    class_weights,
+    soft_iou,
+    voxel_accuracy,
+)
+
+
+class SemanticTask(VoxelTask):
+    """A class for every occupied voxel; class weights are computed from the training labels.
+
+    Metrics over the held-out grids: ``mIoU``, ``mAcc``, ``allAcc`` as officially computed (classes
+    that never occur count 0), and ``mIoU_present`` over the classes that occur.
+
+    Raises:
+        ConfigError: another kind of method or data. DataError: the grids or labels cannot be used.
+    """
+
+    model: SemanticNetwork
+
+    def __init__(self, config: RunConfig) -> None:
+        method = config.method
+        if not isinstance(method, SemanticConfig):
+            raise ConfigError(
+                "semantic labelling needs a nerf-mae-segment method",
+                field="method",
+                value=type(method).__name__,
+                remedy="start from a recipe such as nerf-mae-segment:tiny-cpu",
+            )
+        super().__init__(config, method.base, method.base.resolution)
+        self.class_names = method.class_names
+        self.train_source, self.validation_source = open_labelled(self.data, len(self.class_names))
+        self.model = method.build()
+        labels = (self.train_source.labels(i) for i in range(len(self.train_source)))
+        self.model.class_weights.copy_(class_weights(labels, len(self.class_names)))
+
+    def loaders(self) -> Loaders:
+        """Shuffled, augmented training batches and held-out batches in order."""
+        return self.paired_loaders(self.train_source, self.validation_source)
+
+    def training_step(self, batch: Batch, step: int, generator: torch.Generator) -> StepOutput:
+        """Weighted cross-entropy over labelled voxels; soft IoU is logged beside it."""
+        target = batch["target"][:, 0].long()
+        logits = self.model(batch["grids"]).float()
+        parts = {"accuracy": voxel_accuracy(logits.detach().argmax(1), target)}
+        loss = self.model.loss(logits, target)
+        return StepOutput(loss=loss, parts=parts, counts={"grids": len(target)})
+
+    @torch.no_grad()
+    def validate(self, loader: Iterable[Batch]) -> dict[str, float]:
+        """Hard counts over all held-out grids together, and the mean loss and soft IoU."""
+        counts: ClassCounts | None = None
+        losses, soft = [], []
+        for batch in loader:
+            target = batch["target"][:, 0].long()
+            logits = self.model(batch["grids"]).float()
+            losses.append(float(self.model.loss(logits, target)))
+            soft.append(float(soft_iou(logits, target).mean()))
+            found = class_counts(logits.argmax(1).cpu(), target.cpu(), len(self.class_names))
+            counts = found if counts is None else counts + found
+        if counts is None:
+            return {}
+        present = counts.summary(absent="skip")["mIoU"]
+        means = {"loss": sum(losses) / len(losses), "soft_iou": sum(soft) / len(soft)}
+        return {**means, **counts.summary(), "mIoU_present": present}
+
+    def conventions(self) -> dict[str, Any]:
+        """What the network was shown and what its classes mean."""
+        return {
+            "kind": "SemanticNetwork",
+            "input": INPUT,
+            "resolution": self.base.resolution,
+            "class_names": list(self.class_names),
+        }
+
+    @torch.no_grad()
+    def figures(self, directory: Path) -> list[Path]:
+        """Held-out grids beside their true and their predicted labels."""
+        from maskfield.methods.nerf_mae.finetuning.pictures import save_labels_found
+
+        batch = self.first_batch(self.validation_source)
+        found: Tensor = self.model(batch["grids"]).argmax(1)
+        path = directory / "labels.png"
+        save_labels_found(batch, found, self.class_names, path)
+        return [path]

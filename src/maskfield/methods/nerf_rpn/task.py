@@ -1,0 +1,174 @@
+"""Training the detector, as the engine sees it (spec nerf_rpn 3, 9, 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from maskfield.core.errors import ConfigError
+from maskfield.data.augment import Probabilities, augment, decide
+from maskfield.data.config import GridDataConfig
+from maskfield.data.labelled_grids import BoxedGrids, open_boxed
+from maskfield.engine.batches import ExampleBatches
+from maskfield.engine.config import RunConfig
+from maskfield.engine.task import Loaders, StepOutput
+from maskfield.methods.nerf_rpn.config import NerfRPNConfig
+from maskfield.metrics.detection import SceneDetections, evaluate
+
+INPUT = "rgb in [0, 1], alpha by the nerf_mae rule (step 0.01); axes x, y, z; z up"
+Example = tuple[Float[Tensor, "4 x y z"], Float[Tensor, "n k"]]
+Batch = dict[str, list[Tensor]]
+
+
+class DetectionTask:
+    """Find the boxes of radiance grids.
+
+    Metrics: the official figures (``ap_25``, ``ap_50``, ``ap_75``, ``recall_50_top_300`` ...) over
+    the held-out grids, one grid at a time unless grids are padded to a fixed cube (quirk Q7).
+
+    Args:
+        config: a run whose method is NerfRPNConfig and whose data are GridDataConfig.
+
+    Raises:
+        ConfigError: another kind of method or data. DataError: the grids or boxes cannot be used.
+    """
+
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
+        self.detector_config, self.data = self._checked(config)
+        self.train_source, self.validation_source = open_boxed(self.data)
+        self.model = self.detector_config.build()
+
+    def _checked(self, config: RunConfig) -> tuple[NerfRPNConfig, GridDataConfig]:
+        if not isinstance(config.method, NerfRPNConfig):
+            raise _wrong_kind(config)
+        return checked_detector(config.method, config)
+
+    def loaders(self) -> Loaders:
+        """Shuffled, augmented training batches and held-out batches in order."""
+        return Loaders(
+            train=self._batches(self.train_source, train=True),
+            validation=self._batches(self.validation_source, train=False),
+        )
+
+    def training_step(self, batch: Batch, step: int, generator: torch.Generator) -> StepOutput:
+        """Losses of one batch; ``generator`` draws anchors and stochastic depth."""
+        parts = self.model.losses(batch["grids"], batch["boxes"], generator)
+        counts = {"grids": len(batch["grids"])}
+        return StepOutput(loss=torch.stack([*parts.values()]).sum(), parts=parts, counts=counts)
+
+    @torch.no_grad()
+    def validate(self, loader: Iterable[Batch]) -> dict[str, float]:
+        """Recall and average precision over ``loader``."""
+        return evaluate([scene for batch in loader for scene in self.detections(batch)])
+
+    def detections(self, batch: Batch) -> list[SceneDetections]:
+        """What is found in every grid of a batch, beside its ground truth."""
+        found = self.model(batch["grids"])
+        return [
+            SceneDetections(
+                boxes=p.boxes.float().cpu(), scores=p.scores.float().cpu(), truth=truth.cpu()
+            )
+            for p, truth in zip(found, batch["boxes"], strict=True)
+        ]
+
+    def conventions(self) -> dict[str, Any]:
+        """What the network was shown; a checkpoint shown something else is refused."""
+        return {"kind": "Detector", "input": INPUT, "resolution": self.data.resolution}
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """One group: weight decay acts on every trainable tensor (spec nerf_rpn 10)."""
+        return [{"params": [p for p in self.model.parameters() if p.requires_grad]}]
+
+    @torch.no_grad()
+    def figures(self, directory: Path) -> list[Path]:
+        """Held-out grids with the boxes found and the true ones."""
+        from maskfield.methods.nerf_rpn.pictures import save_detections
+
+        batch = next(iter(self._batches(self.validation_source, train=False)))
+        device = next(self.model.parameters()).device
+        batch = {k: [t.to(device) for t in v] for k, v in batch.items()}
+        path = directory / "detections.png"
+        save_detections([g.cpu() for g in batch["grids"]], self.detections(batch), path)
+        return [path]
+
+    def _batches(self, source: BoxedGrids, *, train: bool) -> ExampleBatches[Example]:
+        data = self.data
+        alone = not train and self.detector_config.resolution is None
+        wanted = Probabilities(
+            rotate=data.rotate_prob, flip=data.flip_prob, rotate_and_scale=data.rot_scale_prob
+        )
+        return ExampleBatches(
+            len(source),
+            _Read(source, wanted, oriented=self.detector_config.head.rotated),
+            collate,
+            batch_size=1 if alone else data.batch_size,
+            workers=data.workers,
+            seed=self.config.seed,
+            train=train,
+        )
+
+
+def checked_detector(
+    detector: NerfRPNConfig, config: RunConfig
+) -> tuple[NerfRPNConfig, GridDataConfig]:
+    """The two configs, after making sure that they go together.
+
+    Raises:
+        ConfigError: other data, boxes of another kind than the head's, grids larger than the cube.
+    """
+    data = config.data
+    if not isinstance(data, GridDataConfig):
+        raise _wrong_kind(config)
+    wanted = "obb" if detector.head.rotated else "aabb"
+    if data.boxes != wanted:
+        raise ConfigError(
+            "the head and the data disagree about the kind of boxes",
+            field="method.head.rotated, data.boxes",
+            value=(detector.head.rotated, data.boxes),
+            remedy=f"set data.boxes={wanted}",
+        )
+    if detector.resolution is not None and detector.resolution < data.resolution:
+        raise ConfigError(
+            "grids are larger than the cube of the detector",
+            field="data.resolution, method resolution",
+            value=(data.resolution, detector.resolution),
+            remedy="set both to the same number",
+        )
+    return detector, data
+
+
+def collate(examples: list[Example]) -> Batch:
+    """Grids and boxes as two lists: sizes differ."""
+    return {"grids": [e[0] for e in examples], "boxes": [e[1] for e in examples]}
+
+
+@dataclass(frozen=True)
+class _Read:
+    source: BoxedGrids
+    wanted: Probabilities
+    oriented: bool
+
+    def __call__(self, index: int, generator: torch.Generator | None) -> Example:
+        grid, boxes = self.source[index]
+        if generator is None:
+            return grid, boxes
+        decisions = decide(generator, self.wanted, oriented_boxes=self.oriented)
+        turned, moved = augment(grid, boxes, decisions)
+        assert moved is not None  # boxes went in
+        return turned, moved
+
+
+def _wrong_kind(config: RunConfig) -> ConfigError:
+    return ConfigError(
+        "detection needs a detector as method and grids as data",
+        field="method, data",
+        value=(type(config.method).__name__, type(config.data).__name__),
+        remedy="start from a recipe such as nerf-rpn:tiny-cpu",
+    )
