@@ -33,6 +33,7 @@ __all__ = [
     "doctor",
     "evaluate",
     "extract",
+    "finetune",
     "fit",
     "pretrain",
     "render",
@@ -53,29 +54,44 @@ def doctor() -> DoctorReport:
 def demo(
     name: Literal["nerf-mae"] = "nerf-mae",
     *,
+    data: StrPath | None = None,
+    init: StrPath | None = None,
     quick: bool = False,
     out: StrPath | None = None,
     seed: int = 0,
 ) -> Path:
-    """Run a job end to end on procedural rooms and write a report; nothing is downloaded.
+    """Run a job end to end and write a report; nothing is downloaded.
 
     Args:
         name: which job.
-        quick: the same path, smaller, in about a minute.
-        out: folder for everything it writes; ``runs/demo`` (or ``runs/demo-quick``) unless given.
+        data: one's own photographs, any source that :func:`data_import` reads; procedural rooms
+            unless given.
+        init: a trained network (run, weights, official ``.pt`` or ``zoo:NAME``); unless given, one
+            is trained for a while on procedural rooms.
+        quick: the same path, smaller: about a minute on a procedural room.
+        out: folder for everything it writes; ``runs/demo``, ``runs/demo-quick`` or
+            ``runs/demo-DATA`` unless given.
         seed: decides the room that is photographed, the training rooms and every random draw.
 
     Returns:
         the path of ``report.html``.
 
     Raises:
-        ConfigError: no such demo. StorageError: the folder cannot be written.
+        ConfigError: no such demo. SceneError, CheckpointError: ``data`` or ``init`` cannot be
+        used. StorageError: the folder cannot be written.
     """
     from maskfield.core.registry import Table, resolve
 
     demos = Table("demos", "demo", {"nerf-mae": "maskfield.verbs.demo_nerf_mae:run_demo"})
-    folder = Path(out or ("runs/demo-quick" if quick else "runs/demo"))
-    return resolve(demos, name, field="demo")(folder, quick=quick, seed=seed)
+    own = "" if data is None else f"-{run_name(data)}"
+    folder = Path(out or f"runs/demo{own}{'-quick' if quick else ''}")
+    return resolve(demos, name, field="demo")(
+        folder,
+        quick=quick,
+        seed=seed,
+        data=None if data is None else str(data),
+        init=None if init is None else str(init),
+    )
 
 
 def data_import(
@@ -407,6 +423,51 @@ def pretrain(
     folder = Path(out or f"runs/{run_name(recipe)}")
     return pretrain_by_recipe(
         recipe, folder, data=data, init=init, overrides=overrides, resume=resume, figures=figures
+    )
+
+
+def finetune(
+    recipe: str,
+    *,
+    out: StrPath | None = None,
+    init: str = "pretrained",
+    labels: str | None = None,
+    data: str | None = None,
+    overrides: Sequence[str] = (),
+    resume: str | None = None,
+    figures: bool = False,
+) -> RunResult:
+    """Train on labels: boxes, voxel classes or finer grids.
+
+    Args:
+        recipe: ``METHOD:SIZE`` (``nerf-mae-detect:tiny-cpu``), a ``config.yaml``, or a run folder.
+        out: run folder; ``runs/METHOD-SIZE`` unless given.
+        init: "pretrained" (the weights that come with the package), "scratch" (the paper's
+            counterpart: no positional table), or a run, checkpoint or official ``.pt``.
+        labels: share of the labelled training scenes, ``"10%"``; smaller shares lie within larger.
+        data: train on these data instead of the recipe's.
+        overrides: changes of the configuration, ``"engine.steps=500"``.
+        resume: "auto" or a checkpoint, to go on with an interrupted run in ``out``.
+        figures: also draw answers on held-out grids and curves and write ``report.html``.
+
+    Returns:
+        run folder, metrics on held-out grids and the last step.
+
+    Raises:
+        ConfigError: unknown recipe or option. DataError, CheckpointError, StorageError: before
+        time is spent. NumericsError: the loss became NaN or infinite.
+    """
+    from maskfield.verbs.finetune import finetune_by_recipe
+
+    return finetune_by_recipe(
+        recipe,
+        Path(out or f"runs/{run_name(recipe)}"),
+        init=init,
+        labels=labels,
+        data=data,
+        overrides=overrides,
+        resume=resume,
+        figures=figures,
     )
 
 

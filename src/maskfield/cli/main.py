@@ -70,6 +70,10 @@ VERBS: dict[str, Verb] = {
         target="maskfield.cli.pretrain:pretrain",
         summary="masked pre-training by a recipe, e.g. nerf-mae:tiny-cpu",
     ),
+    "finetune": Verb(
+        target="maskfield.cli.finetune:finetune",
+        summary="train on boxes, voxel classes or finer grids, e.g. nerf-mae-detect:tiny-cpu",
+    ),
     "evaluate": Verb(
         target="maskfield.cli.evaluate:evaluate",
         summary="measure a finished run on its held-out data -> evaluation.json",

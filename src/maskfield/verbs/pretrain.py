@@ -30,7 +30,7 @@ def pretrain_by_recipe(
     changes = [] if data is None else [f"data.path={absolute(data)}"]
     config = override(recipe_config(recipe), [*changes, *overrides])
     with tempfile.TemporaryDirectory() as scratch:
-        weights = _ours(init, Path(scratch), config)
+        weights = ours(init, Path(scratch), config)
         result = run(config, folder, resume=resume, init=weights)
     if figures and not result.interrupted:
         write_run_report(result.folder)
@@ -56,7 +56,7 @@ def absolute(data: str) -> str:
     return str(Path(data).resolve()) if Path(data).exists() else data
 
 
-def _ours(init: str | None, scratch: Path, config: RunConfig) -> str | None:
+def ours(init: str | None, scratch: Path, config: RunConfig) -> str | None:
     """Official weights become a file of ours that fits this run's network."""
     from maskfield.verbs.convert import OFFICIAL_WEIGHTS, import_weights
 
