@@ -44,14 +44,21 @@ def grid_picture(
         cutaway: leave out the ceiling and the walls that face the camera, as a doll's house is
             shown; only what lies behind them is of interest in a room.
     """
+    camera, box = view_camera(grid.box.float(), view, width, height, cutaway=cutaway)
+    return to_picture(_rendered(grid, camera, box).reshape(height, width, 3))
+
+
+def view_camera(
+    box: Float[Tensor, "2 3"], view: View, width: int, height: int, *, cutaway: bool = True
+) -> tuple[Cameras, Float[Tensor, "2 3"]]:
+    """The camera of :func:`grid_picture`, and the part of the box that is shown."""
     azimuth, elevation = _ANGLES[view]
-    box = grid.box.float()
     angles = {"azimuth_degrees": azimuth, "elevation_degrees": elevation}
     camera = overview(box, width, height, **angles)
-    if cutaway:
-        inner = _cut_box(box, camera.forward_axes[0])
-        box, camera = inner, overview(inner, width, height, **angles)
-    return to_picture(_rendered(grid, camera, box).reshape(height, width, 3))
+    if not cutaway:
+        return camera, box
+    inner = _cut_box(box, camera.forward_axes[0])
+    return overview(inner, width, height, **angles), inner
 
 
 def _rendered(

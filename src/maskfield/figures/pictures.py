@@ -72,6 +72,17 @@ def table_of(
     return np.asarray(sheet).copy()
 
 
+def stacked(pictures: Sequence[Picture]) -> Picture:
+    """Pictures one below the other on white, left edges aligned."""
+    width = max(p.shape[1] for p in pictures)
+    gap = np.full((_GAP, width, 3), 255, np.uint8)
+    parts = []
+    for picture in pictures:
+        missing = ((0, 0), (0, width - picture.shape[1]), (0, 0))
+        parts += [np.pad(picture, missing, constant_values=255), gap]
+    return np.concatenate(parts[:-1])
+
+
 def resized(picture: Picture, *, height: int) -> Picture:
     """Scaled to a height, proportions kept; enlarged pixels stay square."""
     width = max(1, round(picture.shape[1] * height / picture.shape[0]))
