@@ -10,19 +10,25 @@ import tyro
 
 def demo(
     name: tyro.conf.Positional[Literal["nerf-mae"]] = "nerf-mae",
+    data: Annotated[str | None, tyro.conf.arg(metavar="SCENE")] = None,
+    init: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None,
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     out: Path | None = None,
     seed: int = 0,
 ) -> None:
-    """The main job end to end on procedural rooms, with a report at the end; no download.
+    """The main job end to end, with a report at the end; no download.
 
     Args:
         name: which job.
-        quick: the same path, smaller, in about a minute.
-        out: folder for everything it writes; runs/demo (or runs/demo-quick) unless given.
+        data: your own photographs, anything `data import` reads; procedural rooms unless given.
+        init: a trained network: run, weights (ours or an official .pt) or zoo:NAME; unless given,
+            one is trained for a while on procedural rooms.
+        quick: the same path, smaller: about a minute on a procedural room.
+        out: folder for everything it writes; runs/demo, runs/demo-quick or runs/demo-DATA unless
+            given.
         seed: another room, other training rooms.
     """
     from maskfield import api
 
-    report = api.demo(name, quick=quick, out=out, seed=seed)
+    report = api.demo(name, data=data, init=init, quick=quick, out=out, seed=seed)
     print(f"report: {report.resolve()}")

@@ -1,249 +1,172 @@
-"""The demo of NeRF-MAE: photographs of a room → field → grid → masked pre-training → report."""
+"""The demo of NeRF-MAE: photographs → field → grid → masked pre-training → report."""
 
 from __future__ import annotations
 
 import shutil
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskfield.core.files import write_text
+from maskfield.core.errors import ConfigError
+from maskfield.core.files import write_json, write_text
+from maskfield.verbs.demo_stages import FULL, QUICK, DemoJob, Stages
 
 if TYPE_CHECKING:
     from maskfield.data.radiance_grid import RadianceGrid
-    from maskfield.data.scene import Scene
     from maskfield.engine.config import RunConfig
-    from maskfield.engine.loop import RunResult
     from maskfield.figures.report import Section
-
+    from maskfield.methods.nerf_mae.model import NerfMAE
 
 _MARK = ".maskfield-demo"
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoSize:
-    """How much of everything.
-
-    Attributes:
-        views, width, height: photographs of the room.
-        fit_steps, fit_resolutions: of the radiance field.
-        resolution: voxels along the longest side of the grids the network sees.
-        block: tokens (of 4 voxels) along the side of a hidden block.
-        train_grids, validation_grids: rasterised rooms.
-        batch, steps: of pre-training. validate_every: steps between measurements.
-        shown: held-out rooms in the picture of reconstructions.
-    """
-
-    views: int
-    width: int
-    height: int
-    fit_steps: int
-    fit_resolutions: tuple[int, int]
-    resolution: int
-    block: int
-    train_grids: int
-    validation_grids: int
-    batch: int
-    steps: int
-    validate_every: int
-    shown: int
-
-
-FULL = DemoSize(
-    views=100,
-    width=160,
-    height=120,
-    fit_steps=1500,
-    fit_resolutions=(64, 128),
-    resolution=64,
-    block=4,
-    train_grids=256,
-    validation_grids=8,
-    batch=4,
-    steps=180,
-    validate_every=60,
-    shown=3,
-)
-QUICK = DemoSize(
-    views=60,
-    width=96,
-    height=72,
-    fit_steps=450,
-    fit_resolutions=(48, 80),
-    resolution=32,
-    block=2,
-    train_grids=64,
-    validation_grids=4,
-    batch=4,
-    steps=120,
-    validate_every=30,
-    shown=2,
-)
+_CLEARED = ("scene", "fit", "pretrain")
 
 
 @dataclass
-class Stages:
-    """Seconds per stage, in order."""
+class Record:
+    """What the stages leave for the report: seconds, sections in order, numbers by stage.
 
-    seconds: dict[str, float] = field(default_factory=dict)
+    Attributes:
+        config: of the pre-training, when there was one.
+    """
 
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+    stages: Stages = field(default_factory=Stages)
+    shown: list[Section] = field(default_factory=list)
+    numbers: dict[str, dict[str, float]] = field(default_factory=dict)
+    config: RunConfig | None = None
 
 
-def run_demo(folder: Path, *, quick: bool, seed: int) -> Path:
+def run_demo(
+    folder: Path, *, quick: bool, seed: int, data: str | None = None, init: str | None = None
+) -> Path:
     """See :func:`maskfield.api.demo`."""
+    from maskfield.verbs.demo_stages import trained_network
+
+    job = DemoJob(folder=folder, size=QUICK if quick else FULL, seed=seed, data=data, init=init)
+    record = Record()
+    _refuse_what_would_be_cleared(job)
+    model = None if init is None else trained_network(init)
+    resolution = job.size.resolution if model is None else model.config.resolution
+    grid = _photographs_to_grid(job, record, resolution)
+    if model is None:
+        model = _train(job, record)
+    _hide_and_bring_back(job, record, model, grid)
+    return _write(job, record)
+
+
+def _photographs_to_grid(job: DemoJob, record: Record, resolution: int) -> RadianceGrid:
+    """Photographs, a field fitted to them, and its grid as the network sees it."""
     from maskfield.verbs import demo_sections as sections
+    from maskfield.verbs import demo_stages as do
 
-    size, stages = QUICK if quick else FULL, Stages()
-    _clear(folder)
-    with stages("photograph a room"):
-        scene = _photographs(folder, size, seed)
-    with stages("fit a radiance field"):
-        fitted = _fit(scene, folder, size, seed)
-    with stages("extract its grid"):
-        grid = _extract(folder, scene, size)
-    config = _pretraining(folder, size, seed)
-    with stages("make training grids"):
-        _make_grids(config)
-    with stages("pre-train"):
-        trained = _pretrain(config, folder)
-    with stages("draw"):
-        shown = [
-            sections.scene_section(scene),
-            sections.fit_section(scene, fitted),
-            sections.grid_section(grid),
-            sections.pretraining_section(trained, config),
-            sections.reconstruction_section(trained, grid, config, size.shown),
-        ]
-    return _write(folder, shown, stages, config, quick=quick)
+    with record.stages("read the photographs" if job.data else "photograph a room"):
+        scene = do.photographs(job)
+        _clear(job.folder)
+        scene = do.keep_photographs(job, scene)
+    with record.stages("fit a radiance field"):
+        fitted = do.fit(job, scene)
+    with record.stages("extract its grid"):
+        grids = do.extract(job, scene, resolution)
+    with record.stages("draw"):
+        record.shown.append(sections.scene_section(scene, job.data))
+        record.shown.append(sections.fit_section(scene, fitted))
+        record.shown.append(sections.grid_section(grids))
+    record.numbers["fit"] = {"step": fitted.step, **fitted.metrics}
+    return grids[-1]
 
 
-# ------------------------------------------------------------------ the stages
+def _train(job: DemoJob, record: Record) -> NerfMAE:
+    """A network, pre-trained for a while on procedural rooms."""
+    from maskfield.verbs import demo_sections as sections
+    from maskfield.verbs import demo_stages as do
+
+    record.config = do.pretraining(job)
+    with record.stages("make training grids"):
+        do.make_grids(record.config)
+    with record.stages("pre-train"):
+        trained = do.pretrain(job, record.config)
+    with record.stages("draw"):
+        record.shown.append(sections.pretraining_section(trained, record.config))
+    record.numbers["pre-training"] = {"step": trained.step, **trained.metrics}
+    return do.trained_network(trained.folder)
 
 
-def _photographs(folder: Path, size: DemoSize, seed: int) -> Scene:
-    """A room that no training grid shows, photographed; every 8th view is held out."""
-    from maskfield.data.scene import load_scene, save_scene
-    from maskfield.data.synthetic.rooms import room_scene
-    from maskfield.data.synthetic.splits import split_seeds
+def _hide_and_bring_back(job: DemoJob, record: Record, model: NerfMAE, grid: RadianceGrid) -> None:
+    """Parts of the grid hidden, and what the network makes of them."""
+    from maskfield.verbs import demo_sections as sections
+    from maskfield.verbs import demo_stages as do
 
-    room = split_seeds("test", seed + 1)[seed]
-    scene = room_scene(room, views=size.views, width=size.width, height=size.height)
-    return load_scene(save_scene(scene, folder / "scene"))
-
-
-def _fit(scene: Scene, folder: Path, size: DemoSize, seed: int) -> RunResult:
-    from maskfield.data.config import SceneDataConfig
-    from maskfield.fields.fit import fit_config, fit_scene
-
-    base = fit_config("quick", SceneDataConfig(path=str((folder / "scene").resolve())))
-    config = replace(
-        base,
-        name="fit",
-        seed=seed,
-        method=replace(base.method, resolutions=size.fit_resolutions),
-        engine=replace(
-            base.engine,
-            steps=size.fit_steps,
-            log_every=max(1, size.fit_steps // 50),
-            validate_every=max(1, size.fit_steps // 10),
-        ),
-    )
-    return _finished(fit_scene(scene, folder / "fit", config))
-
-
-def _extract(folder: Path, scene: Scene, size: DemoSize) -> RadianceGrid:
-    from maskfield.data.radiance_grid import save_grid
-    from maskfield.fields.extract import extract_grid
-    from maskfield.fields.fit import load_field
-
-    grid = extract_grid(load_field(folder / "fit"), scene, longest=size.resolution)
-    save_grid(grid, folder / "grid.safetensors")
-    return grid
-
-
-def _pretraining(folder: Path, size: DemoSize, seed: int) -> RunConfig:
-    """The ``tiny-cpu`` recipe, cut to the demo's size."""
-    from maskfield.recipes.nerf_mae import tiny_cpu
-
-    base = tiny_cpu()
-    return replace(
-        base,
-        name="pre-train",
-        seed=seed,
-        method=replace(base.method, resolution=size.resolution, block_size=size.block),
-        data=replace(
-            base.data,
-            resolution=size.resolution,
-            batch_size=size.batch,
-            train_count=size.train_grids,
-            validation_count=size.validation_grids,
-            cache=str((folder / "grids").resolve()),
-        ),
-        engine=replace(
-            base.engine,
-            steps=size.steps,
-            log_every=max(1, size.steps // 50),
-            validate_every=size.validate_every,
-            checkpoint_every=0,
-            keep_checkpoints=1,
-        ),
-    )
-
-
-def _make_grids(config: RunConfig) -> None:
-    """Rasterise the training rooms now, so that the report tells their time apart."""
-    from maskfield.data.grid_sources import open_grids
-
-    open_grids(config.data)
-
-
-def _pretrain(config: RunConfig, folder: Path) -> RunResult:
-    from maskfield.engine.loop import run
-
-    return _finished(run(config, folder / "pretrain"))
-
-
-def _finished(result: RunResult) -> RunResult:
-    """The result, unless Ctrl-C ended the run early: then the demo ends too."""
-    if result.interrupted:
-        raise KeyboardInterrupt(f"the state of step {result.step} is saved in {result.folder}")
-    return result
+    with record.stages("mask and reconstruct"):
+        found = do.reconstruct(job, model, grid, record.config)
+        record.shown.append(sections.reconstruction_section(found, model, job.init))
+    record.numbers["reconstruction"] = found.errors
 
 
 # ------------------------------------------------------------------ the report and its folder
 
 
-def _write(
-    folder: Path, shown: list[Section], stages: Stages, config: RunConfig, *, quick: bool
-) -> Path:
-    from maskfield.core.config import to_yaml
+def _write(job: DemoJob, record: Record) -> Path:
+    """``report.html`` with its sections numbered; ``numbers.json``: the same for programs."""
+    from maskfield.figures.report import Report, write_report
+
+    write_json(job.folder / "numbers.json", {**record.numbers, "seconds": record.stages.seconds})
+    report = Report(
+        title=_title(job),
+        subtitle=_subtitle(record),
+        sections=[replace(s, title=f"{i}. {s.title}") for i, s in enumerate(record.shown, 1)],
+        stages=record.stages.seconds,
+        environment=_environment(),
+        config=_configuration(job, record),
+    )
+    return write_report(report, job.folder / "report.html")
+
+
+def _title(job: DemoJob) -> str:
+    subject = "procedural rooms" if job.data is None else Path(job.data).name
+    return f"NeRF-MAE on {subject}" + (" (quick form)" if job.size is QUICK else "")
+
+
+def _subtitle(record: Record) -> str:
+    from maskfield.figures.report import duration
+
+    trained = "" if record.config is None else "masked pre-training → "
+    total = duration(sum(record.stages.seconds.values()))
+    return f"photographs → radiance field → grid → {trained}masked and brought back, in {total}"
+
+
+def _environment() -> dict[str, str]:
     from maskfield.core.log import memory_gb
-    from maskfield.figures.report import Report, duration, write_report
     from maskfield.verbs.doctor import environment
 
-    total = duration(sum(stages.seconds.values()))
-    report = Report(
-        title="NeRF-MAE on procedural rooms" + (" (quick form)" if quick else ""),
-        subtitle=f"photographs → radiance field → grid → masked pre-training, in {total}",
-        sections=shown,
-        stages=stages.seconds,
-        environment={**environment(), "memory in use at the end": f"{memory_gb():.2f} GiB"},
-        config=to_yaml(config),
-    )
-    return write_report(report, folder / "report.html")
+    return {**environment(), "memory in use at the end": f"{memory_gb():.2f} GiB"}
+
+
+def _configuration(job: DemoJob, record: Record) -> str:
+    """Of the pre-training, or of the fit when nothing was trained."""
+    from maskfield.core.config import to_yaml
+    from maskfield.core.runs import RunFolder
+
+    if record.config is not None:
+        return to_yaml(record.config)
+    return RunFolder.open(job.folder / "fit").config_path.read_text(encoding="utf-8")
+
+
+def _refuse_what_would_be_cleared(job: DemoJob) -> None:
+    """The demo clears what it wrote before: its input must not be among that."""
+    for name, given in (("data", job.data), ("init", job.init)):
+        for cleared in _CLEARED:
+            place = (job.folder / cleared).resolve()
+            if given is not None and Path(given).resolve().is_relative_to(place):
+                raise ConfigError(
+                    "this lies where the demo is about to write",
+                    field=name,
+                    value=given,
+                    remedy="give another folder with --out",
+                )
 
 
 def _clear(folder: Path) -> None:
     """Make room for another demo in a folder that a demo wrote to before; leave anything else."""
     if (folder / _MARK).is_file():
-        for name in ("scene", "fit", "pretrain"):
+        for name in _CLEARED:
             shutil.rmtree(folder / name, ignore_errors=True)
     write_text(folder / _MARK, "A demo of maskfield writes here and clears what it wrote before.\n")
