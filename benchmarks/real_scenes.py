@@ -1,9 +1,12 @@
-"""Fit the real and synthetic scenes of the shared folder: PSNR, SSIM, seconds, memory.
+"""The demo on the real and synthetic scenes of the shared folder: numbers, and a report each.
 
-    python benchmarks/real_scenes.py [fox lego fern] [--shared ../shared] [--again]
+    python benchmarks/real_scenes.py [fox lego fern] [--init RUN] [--runs runs/real] [--again]
 
-One JSON per scene under benchmarks/results (numbers only: the photographs are not ours to publish);
-a scene whose JSON is there is not fitted again. Run folders with pictures go to ``--runs``.
+Each scene goes the whole way: fit (PSNR, SSIM, seconds), grid, parts of it hidden and brought back
+by the network of ``--init`` (without it one is trained for a while, anew for each scene), and
+``RUNS/SCENE/report.html`` with all pictures. The numbers, and no picture, go to
+benchmarks/results: the photographs are not ours to publish. A scene whose report and numbers are
+there is left alone; a new report does not replace numbers that are there, unless ``--again``.
 """
 
 from __future__ import annotations
@@ -11,51 +14,46 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import tempfile
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from _common import RESULTS, environment_line, peak_memory_mb, save_result
 
-from maskfield.data.config import SceneDataConfig
+from maskfield import api
+from maskfield.data.scene import load_scene
 from maskfield.fields.evaluate import evaluate_field
-from maskfield.fields.fit import fit_config, fit_scene, load_field
+from maskfield.fields.fit import load_field
 
-SCENES = {
-    "fox": ("data/fox", "default"),
-    "lego": ("data/nerf_synthetic/lego", "default"),
-    "fern": ("data/llff/fern", "default"),
-}
+SCENES = {"fox": "data/fox", "lego": "data/nerf_synthetic/lego", "fern": "data/llff/fern"}
+FIT = "fit a radiance field"  # the demo's stage
 
 
-def fit_one(name: str, shared: Path, runs: Path) -> dict[str, Any]:
-    """Fit one scene and measure it on its held-out images."""
-    folder, preset = SCENES[name]
-    data = SceneDataConfig(path=str(shared / folder))
-    scene = data.build()
-    config = replace(fit_config(preset, data), name=name)
+def measure(name: str, shared: Path, folder: Path, init: str | None) -> dict[str, Any]:
+    """One scene's report, and its numbers: the fit's, and what the network brought back."""
+    api.demo("nerf-mae", data=shared / SCENES[name], init=init, out=folder)
+    memory = peak_memory_mb()
+    numbers = json.loads((folder / "numbers.json").read_text())
+    scene = load_scene(folder / "scene")
     start = time.perf_counter()
-    result = fit_scene(scene, runs / name, config)
-    seconds = time.perf_counter() - start
-    start = time.perf_counter()
-    score = evaluate_field(load_field(result.folder), scene)
+    score = evaluate_field(load_field(folder / "fit"), scene)
     evaluation = time.perf_counter() - start
     return {
         "scene": name,
-        "preset": preset,
+        "preset": "default",
         "size": [scene.cameras.width, scene.cameras.height],
         "train": len(scene.indices("train")),
         "test": len(scene.indices("test")),
-        "steps": result.step,
+        "steps": numbers["fit"]["step"],
         "psnr": score.psnr,
         "ssim": score.ssim,
         "per_image": list(score.per_image),
-        "seconds_with_final_validation": seconds,
+        "seconds_with_final_validation": numbers["seconds"][FIT],
         "seconds_evaluation": evaluation,
-        "seconds_fit": seconds - evaluation,
-        "peak_memory_mib": peak_memory_mb(),
+        "seconds_fit": numbers["seconds"][FIT] - evaluation,
+        "peak_memory_mib": memory,
+        "reconstruction": numbers["reconstruction"],
+        "seconds": numbers["seconds"],
     }
 
 
@@ -74,16 +72,21 @@ def main() -> None:
     parser.add_argument("scenes", nargs="*", default=[], choices=[*SCENES, []])
     default = os.environ.get("MASKFIELD_SHARED", str(RESULTS.parents[1].parent / "shared"))
     parser.add_argument("--shared", type=Path, default=Path(default))
-    parser.add_argument("--runs", type=Path, default=None)
-    parser.add_argument("--again", action="store_true", help="fit scenes that have a result")
+    parser.add_argument("--init", help="a NeRF-MAE run, weights, or zoo:NAME")
+    parser.add_argument("--runs", type=Path, default=RESULTS.parents[1] / "runs" / "real")
+    parser.add_argument("--again", action="store_true", help="measure scenes that have a result")
     options = parser.parse_args()
-    runs = options.runs or Path(tempfile.mkdtemp(prefix="real-scenes-"))
     print(environment_line())
     for name in options.scenes or SCENES:
-        path = RESULTS / f"real_scene_{name}.json"
-        if options.again or not path.is_file():
-            save_result(path.stem, fit_one(name, options.shared, runs))
-        print(row(json.loads(path.read_text())), flush=True)
+        path, folder = RESULTS / f"real_scene_{name}.json", options.runs / name
+        report = folder / "report.html"
+        if options.again or not path.is_file() or not report.is_file():
+            found = measure(name, options.shared, folder, options.init)
+            if options.again or not path.is_file():
+                save_result(path.stem, found)
+            else:
+                print(f"now: {row(found)}")
+        print(f"{row(json.loads(path.read_text()))}  {report}", flush=True)
 
 
 if __name__ == "__main__":
