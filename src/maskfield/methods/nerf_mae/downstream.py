@@ -15,11 +15,11 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from maskfield.methods.nerf_mae.config import NerfMAEConfig
+from maskfield.methods.nerf_mae.encoder import build_encoder, feature_maps
 from maskfield.methods.nerf_mae.layout import unpatchify
 from maskfield.methods.nerf_mae.metrics import official_metrics
 from maskfield.metrics.segmentation import cross_entropy
 from maskfield.nn.fpn import FeaturePyramid
-from maskfield.nn.swin3d import Swin3D
 from maskfield.nn.unet3d import FullResolutionEncoder, OutBlock, UNetDecoder
 
 Cube = Float[Tensor, "b 4 x y z"]
@@ -29,23 +29,6 @@ PLAIN_WIDTHS = (512, 256, 128, 64)
 def scratch(config: NerfMAEConfig) -> NerfMAEConfig:
     """The same size trained from scratch: no positional table, no stochastic depth."""
     return replace(config, positional_table=False, stochastic_depth=0.0)
-
-
-def build_encoder(config: NerfMAEConfig, *, mask_token: bool = False) -> Swin3D:
-    """The autoencoder's encoder; the table exists only in pre-trained variants."""
-    g = config.tokens
-    return Swin3D(
-        embed_dim=config.embed_dim,
-        depths=config.depths,
-        heads=config.heads,
-        window=config.window,
-        patch=(config.patch, config.patch, config.patch),
-        table_grid=(g, g, g) if config.positional_table else None,
-        mask_token=mask_token,
-        drop_rate=config.stochastic_depth,
-        relative_bias=config.relative_bias,
-        recompute=config.recompute,
-    )
 
 
 class DetectorBackbone(nn.Module):
@@ -61,7 +44,7 @@ class DetectorBackbone(nn.Module):
         self.out_channels = out_channels
 
     def forward(self, cubes: Cube) -> list[Float[Tensor, "b o _x _y _z"]]:
-        return self.fpn_neck(_maps(self.encoder, cubes))
+        return self.fpn_neck(feature_maps(self.encoder, cubes))
 
 
 class VoxelDecoder(UNetDecoder):
@@ -103,7 +86,7 @@ class SemanticNetwork(nn.Module):
         self.register_buffer("class_weights", weights.clone())
 
     def forward(self, cubes: Cube) -> Float[Tensor, "b class x y z"]:
-        return self.sem_out(self.decoder.answer(_maps(self.encoder, cubes), cubes))
+        return self.sem_out(self.decoder.answer(feature_maps(self.encoder, cubes), cubes))
 
     def loss(
         self, logits: Float[Tensor, "b class x y z"], labels: Int[Tensor, "b x y z"]
@@ -126,7 +109,7 @@ class SuperResolution(nn.Module):
         self.voxel_out = OutBlock(self.decoder.out_channels, 4)
 
     def forward(self, cubes: Cube) -> Float[Tensor, "b 4 fx fy fz"]:
-        answer = self.voxel_out(self.decoder.answer(_maps(self.encoder, cubes), cubes))
+        answer = self.voxel_out(self.decoder.answer(feature_maps(self.encoder, cubes), cubes))
         return F.interpolate(answer, scale_factor=self.scale, mode="nearest")
 
 
@@ -152,7 +135,7 @@ class PlainSuperResolution(nn.Module):
 
     def patches(self, cubes: Cube) -> Float[Tensor, "b px py pz n"]:
         """Official layout: per cell, patch**3 voxels (x slowest) of 4 channels (last)."""
-        coarse = _maps(self.encoder, cubes)[-1]
+        coarse = feature_maps(self.encoder, cubes)[-1]
         return self.super_resolution_decoder(coarse).permute(0, 2, 3, 4, 1)
 
     def forward(self, cubes: Cube) -> Float[Tensor, "b 4 fx fy fz"]:
@@ -168,7 +151,3 @@ def super_resolution_loss(
 ) -> Float[Tensor, ""]:
     """Sum over occupied voxels of |rgb^ - rgb|^2, over their number: 3 times the MSE (spec 5.2)."""
     return 3 * official_metrics(prediction, target)["mse"]
-
-
-def _maps(encoder: Swin3D, cubes: Cube) -> list[Float[Tensor, "b c _x _y _z"]]:
-    return [f.permute(0, 4, 1, 2, 3) for f in encoder(cubes)]

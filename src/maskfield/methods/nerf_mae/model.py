@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from maskfield.core.errors import GridError
 from maskfield.masking import draw_mask, random_blocks
 from maskfield.methods.nerf_mae.config import STRIDE, NerfMAEConfig
+from maskfield.methods.nerf_mae.encoder import build_encoder, feature_maps
 from maskfield.methods.nerf_mae.layout import pad_to_box, pad_to_cube, valid_cells
-from maskfield.nn.swin3d import Keep, Swin3D
+from maskfield.nn.swin3d import Keep
 from maskfield.nn.unet3d import OutBlock, UNetDecoder
 
 Grid = Float[Tensor, "4 x y z"]
@@ -44,19 +45,8 @@ class NerfMAE(nn.Module):
     def __init__(self, config: NerfMAEConfig) -> None:
         super().__init__()
         self.config = config
-        g, fused = config.tokens, config.implementation == "fast"
-        self.encoder = Swin3D(
-            embed_dim=config.embed_dim,
-            depths=config.depths,
-            heads=config.heads,
-            window=config.window,
-            patch=(config.patch, config.patch, config.patch),
-            table_grid=(g, g, g) if config.positional_table else None,
-            mask_token=True,
-            drop_rate=config.stochastic_depth,
-            relative_bias=config.relative_bias,
-            recompute=config.recompute,
-        )
+        self.encoder = build_encoder(config, mask_token=True)
+        fused = config.implementation == "fast"
         self.decoder = UNetDecoder(config.embed_dim, config.patch, fused=fused)
         self.out = OutBlock(self.decoder.out_channels, 4)
 
@@ -78,8 +68,7 @@ class NerfMAE(nn.Module):
             keep: stochastic-depth flags from :meth:`draw_keep` while training; None keeps all.
         """
         _check_input(grids, sizes, self.config.patch * STRIDE)
-        features = self.encoder(grids, token_mask, keep)
-        return self.out(self.decoder([_channels_first(f) for f in features]))
+        return self.out(self.decoder(feature_maps(self.encoder, grids, token_mask, keep)))
 
     def pad(
         self, grids: Grid | Sequence[Grid]
@@ -114,7 +103,7 @@ class NerfMAE(nn.Module):
         """
         grids = _as_list(grids)
         padded, sizes = pad_to_box(grids, self._box(grids))
-        maps = [_channels_first(f) for f in self.encoder(padded)]
+        maps = feature_maps(self.encoder, padded)
         valid = [
             valid_cells(sizes, _spatial(m), self.config.patch * 2**i) for i, m in enumerate(maps)
         ]
@@ -173,10 +162,6 @@ class NerfMAE(nn.Module):
         largest = [max(g.shape[1 + a] for g in grids) for a in range(3)]
         x, y, z = (max(base, -(-n // step) * step) for n in largest)
         return x, y, z
-
-
-def _channels_first(x: Float[Tensor, "b x y z c"]) -> Float[Tensor, "b c x y z"]:
-    return x.permute(0, 4, 1, 2, 3)
 
 
 def _spatial(x: Tensor) -> Triple:
