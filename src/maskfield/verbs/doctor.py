@@ -68,6 +68,11 @@ _PARTS = (
     ("av", "video", "films as .mp4 (`render --video`); without it films are .gif"),
     ("accelerate", "distributed", "training on several devices or machines"),
     ("tensorboard", "tensorboard", "TensorBoard logs beside log.jsonl (`engine.tensorboard=true`)"),
+    (
+        "h5py",
+        "compat",
+        "HDF5 frames of 3D-FRONT, HM3D and Hypersim (`data labels`, `data prepare`)",
+    ),
     ("scikit-image", "image", "reference image operations"),
 )
 

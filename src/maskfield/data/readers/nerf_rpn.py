@@ -230,7 +230,7 @@ def _box(data: Mapping[str, Any], shape: tuple[int, ...], turned: bool) -> Float
         size = torch.tensor(shape, dtype=torch.float32)
         return torch.stack([torch.zeros(3), size / size.max()])
     bounds = np.stack([data["bbox_min"], data["bbox_max"]]).astype(np.float64).reshape(2, 3)
-    if _bounds_are_y_up(data, bounds, shape, turned):
+    if bounds_are_y_up(data, bounds, shape, turned):
         bounds = bounds[:, Z_UP]
     box = torch.from_numpy(bounds)
     offset = _offset(data)
@@ -239,7 +239,7 @@ def _box(data: Mapping[str, Any], shape: tuple[int, ...], turned: bool) -> Float
     return box.float()
 
 
-def _bounds_are_y_up(
+def bounds_are_y_up(
     data: Mapping[str, Any], bounds: np.ndarray, shape: tuple[int, ...], turned: bool
 ) -> bool:
     """Bounds are in instant-ngp's order, unless only the other order gives cubic voxels."""
