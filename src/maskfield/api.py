@@ -18,9 +18,12 @@ if TYPE_CHECKING:
     from maskfield.data.preparation.report import PreparedReport
     from maskfield.data.scene import Scene
     from maskfield.engine.loop import RunResult
+    from maskfield.verbs.detect import Detection
     from maskfield.verbs.doctor import DoctorReport
     from maskfield.verbs.labels import LabelReport
     from maskfield.verbs.render import CameraPath
+    from maskfield.verbs.segment import Segmentation
+    from maskfield.verbs.superres import FinerGrid
 
 __all__ = [
     "convert",
@@ -30,6 +33,7 @@ __all__ = [
     "data_prepare",
     "data_synth",
     "demo",
+    "detect",
     "doctor",
     "evaluate",
     "extract",
@@ -37,6 +41,8 @@ __all__ = [
     "fit",
     "pretrain",
     "render",
+    "segment",
+    "superres",
 ]
 
 
@@ -496,6 +502,122 @@ def evaluate(
     from maskfield.verbs.evaluate import evaluate_run
 
     return evaluate_run(Path(run), checkpoint=checkpoint, overrides=overrides, figures=figures)
+
+
+def detect(
+    grid: StrPath,
+    *,
+    model: StrPath = "zoo:detector-tiny",
+    out: StrPath | None = None,
+    top: int = 30,
+    threshold: float = 0.3,
+    scene: StrPath | None = None,
+    ngp: bool = False,
+    figures: bool = False,
+    device: str = "auto",
+) -> Detection:
+    """Find the objects of one scene: oriented boxes in its world, with scores.
+
+    Args:
+        grid: a ``.safetensors`` grid, an official ``.npz``, a grid store with ``:NAME``, or a run
+            folder of :func:`fit` (its grid is taken, or extracted now).
+        model: a run of :func:`finetune`, weights, an official ``.pt``, or ``zoo:NAME``.
+        out: folder for ``boxes.json``; ``runs/detect-NAME`` unless given.
+        top: at most this many boxes. threshold: scores above.
+        scene: photographs of the same place; a run knows its own.
+        ngp: also write ``ngp/transforms.json`` with ``bounding_boxes`` for instant-ngp.
+        figures: also draw the boxes over the grid and, where the scene is known, over the
+            photographs, and write ``report.html``.
+        device: "auto", "cpu", "cuda" ...
+
+    Returns:
+        the boxes, best first (none in an empty scene), and the files written.
+
+    Raises:
+        CheckpointError: not a detector. GridError: density that cannot become alpha. SceneError:
+        ``ngp`` without a scene, or a scene of another place. DataError, ConfigError, StorageError.
+    """
+    from maskfield.verbs.answers import answer_folder
+    from maskfield.verbs.detect import detect_in
+
+    return detect_in(
+        grid,
+        answer_folder("detect", grid, out),
+        model=model,
+        top=top,
+        threshold=threshold,
+        scene=scene,
+        ngp=ngp,
+        figures=figures,
+        device=device,
+    )
+
+
+def segment(
+    grid: StrPath,
+    *,
+    model: StrPath = "zoo:semantic-tiny",
+    out: StrPath | None = None,
+    scene: StrPath | None = None,
+    figures: bool = False,
+    device: str = "auto",
+) -> Segmentation:
+    """Say of every voxel that holds matter which class it belongs to.
+
+    Args:
+        grid: what :func:`detect` takes.
+        model: a run of :func:`finetune`, weights, or ``zoo:NAME``.
+        out: folder for ``labels.safetensors`` and ``legend.json``; ``runs/segment-NAME`` unless
+            given.
+        scene: the scene of a run, when it has moved since.
+        figures: also draw the classes and write ``report.html``.
+        device: "auto", "cpu", "cuda" ...
+
+    Returns:
+        the label grid, on the voxels of ``grid``, and the files written.
+
+    Raises:
+        CheckpointError: not a semantic network. GridError: density that cannot become alpha.
+        DataError, SceneError, StorageError.
+    """
+    from maskfield.verbs.answers import answer_folder
+    from maskfield.verbs.segment import segment_grid
+
+    folder = answer_folder("segment", grid, out)
+    return segment_grid(grid, folder, model=model, scene=scene, figures=figures, device=device)
+
+
+def superres(
+    grid: StrPath,
+    *,
+    model: StrPath | None = None,
+    out: StrPath | None = None,
+    scene: StrPath | None = None,
+    figures: bool = False,
+    device: str = "auto",
+) -> FinerGrid:
+    """Bring a grid to finer voxels of the same box.
+
+    Args:
+        grid: what :func:`detect` takes; at most as fine as the model's input.
+        model: a run of :func:`finetune` or weights; none comes with the package.
+        out: folder for ``grid.safetensors``; ``runs/superres-NAME`` unless given.
+        scene: the scene of a run, when it has moved since.
+        figures: also draw the grid before and after and write ``report.html``.
+        device: "auto", "cpu", "cuda" ...
+
+    Returns:
+        the finer grid and the files written.
+
+    Raises:
+        CheckpointError: no model, or not a super-resolution network. GridError: a grid finer than
+        the model's input, or density that cannot become alpha. DataError, SceneError, StorageError.
+    """
+    from maskfield.verbs.answers import answer_folder
+    from maskfield.verbs.superres import superresolve_grid
+
+    folder = answer_folder("superres", grid, out)
+    return superresolve_grid(grid, folder, model=model, scene=scene, figures=figures, device=device)
 
 
 def convert(

@@ -78,6 +78,18 @@ VERBS: dict[str, Verb] = {
         target="maskfield.cli.evaluate:evaluate",
         summary="measure a finished run on its held-out data -> evaluation.json",
     ),
+    "detect": Verb(
+        target="maskfield.cli.detect:detect",
+        summary="objects of a grid or fitted field -> boxes.json, pictures, instant-ngp",
+    ),
+    "segment": Verb(
+        target="maskfield.cli.segment:segment",
+        summary="a class for every voxel of a grid or fitted field -> a label grid",
+    ),
+    "superres": Verb(
+        target="maskfield.cli.superres:superres",
+        summary="the same grid on finer voxels",
+    ),
     "convert": Verb(
         target="maskfield.cli.convert:convert",
         summary="official checkpoints and NeRF-RPN .npz grids <-> ours",
