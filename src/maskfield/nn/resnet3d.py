@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskfield.nn.conv3d import Conv3d
+
 EXPANSION = 4
 RESNET50 = (3, 4, 6, 3)
 
@@ -18,14 +20,14 @@ class Bottleneck(nn.Module):
     def __init__(self, inside: int, planes: int, *, stride: int = 1, project: bool = False) -> None:
         super().__init__()
         out = EXPANSION * planes
-        self.conv1 = nn.Conv3d(inside, planes, 1, stride=stride, bias=False)
+        self.conv1 = Conv3d(inside, planes, 1, stride=stride, bias=False)
         self.bn1 = nn.BatchNorm3d(planes)
-        self.conv2 = nn.Conv3d(planes, planes, 3, padding=1, bias=False)
+        self.conv2 = Conv3d(planes, planes, 3, padding=1, bias=False)
         self.bn2 = nn.BatchNorm3d(planes)
-        self.conv3 = nn.Conv3d(planes, out, 1, bias=False)
+        self.conv3 = Conv3d(planes, out, 1, bias=False)
         self.bn3 = nn.BatchNorm3d(out)
         self.downsample = (
-            nn.Sequential(nn.Conv3d(inside, out, 1, stride=stride, bias=False), nn.BatchNorm3d(out))
+            nn.Sequential(Conv3d(inside, out, 1, stride=stride, bias=False), nn.BatchNorm3d(out))
             if project
             else None
         )
@@ -58,7 +60,7 @@ class ResNet3D(nn.Module):
         super().__init__()
         self.max_pool = max_pool
         self.widths = [EXPANSION * width * 2**i for i in range(len(depths))]
-        self.conv1 = nn.Conv3d(in_channels, width, 7, stride=2, padding=3, bias=False)
+        self.conv1 = Conv3d(in_channels, width, 7, stride=2, padding=3, bias=False)
         self.bn1 = nn.BatchNorm3d(width)
         widths_in = [width, *self.widths[:-1]]
         self.layers = nn.ModuleList(
@@ -92,9 +94,9 @@ class ResNetPyramid(nn.Module):
         self.out_channels = out_channels
         count = len(in_channels)
         self.smooths = nn.ModuleList(
-            nn.Conv3d(out_channels, out_channels, 3, padding=1) for _ in range(count - 1)
+            Conv3d(out_channels, out_channels, 3, padding=1) for _ in range(count - 1)
         )
-        self.latlayers = nn.ModuleList(nn.Conv3d(c, out_channels, 1) for c in in_channels[::-1])
+        self.latlayers = nn.ModuleList(Conv3d(c, out_channels, 1) for c in in_channels[::-1])
         self.apply(initialise)
 
     def forward(

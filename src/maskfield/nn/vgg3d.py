@@ -7,6 +7,8 @@ from typing import Literal
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from maskfield.nn.conv3d import Conv3d
+
 Variant = Literal["AF", "DF", "EF"]
 FULL_WIDTH = 64
 STRIDED_FROM = 160  # grids smaller than this keep their resolution in the stem
@@ -75,7 +77,7 @@ class VGG3D(nn.Module):
 
 
 def _conv(inside: int, out: int, kernel: int = 3, stride: int = 1) -> list[nn.Module]:
-    conv = nn.Conv3d(inside, out, kernel, stride=stride, padding=kernel // 2)
+    conv = Conv3d(inside, out, kernel, stride=stride, padding=kernel // 2)
     return [conv, nn.BatchNorm3d(out), nn.ReLU(inplace=True)]
 
 

@@ -19,6 +19,7 @@ from maskfield.methods.nerf_mae.encoder import build_encoder, feature_maps
 from maskfield.methods.nerf_mae.layout import unpatchify
 from maskfield.methods.nerf_mae.metrics import official_metrics
 from maskfield.metrics.segmentation import cross_entropy
+from maskfield.nn.conv3d import Conv3d
 from maskfield.nn.fpn import FeaturePyramid
 from maskfield.nn.unet3d import FullResolutionEncoder, OutBlock, UNetDecoder
 
@@ -127,10 +128,10 @@ class PlainSuperResolution(nn.Module):
         layers: list[nn.Module] = []
         width = self.encoder.widths[-1]
         for out, factor in zip(PLAIN_WIDTHS, (2.0, 2.0, 2.0, scale), strict=True):
-            layers += [nn.Conv3d(width, out, 3, padding=1), nn.InstanceNorm3d(out)]
+            layers += [Conv3d(width, out, 3, padding=1), nn.InstanceNorm3d(out)]
             layers += [nn.LeakyReLU(0.2), nn.Upsample(scale_factor=factor)]
             width = out
-        layers.append(nn.Conv3d(width, 4 * config.patch**3, 3, padding=1))
+        layers.append(Conv3d(width, 4 * config.patch**3, 3, padding=1))
         self.super_resolution_decoder = nn.Sequential(*layers)
 
     def patches(self, cubes: Cube) -> Float[Tensor, "b px py pz n"]:

@@ -83,7 +83,16 @@ def _same_length(
 ) -> tuple[Float[Tensor, "n 2"], Float[Tensor, "n 2"]]:
     length_a, length_b = _length(a), _length(b)
     longest = torch.maximum(length_a, length_b)
-    return a * (longest / (length_a + EPS)), b * (longest / (length_b + EPS))
+    return _stretched(a, length_a, longest), _stretched(b, length_b, longest)
+
+
+def _stretched(
+    v: Float[Tensor, "n 2"], length: Float[Tensor, "n 1"], wanted: Float[Tensor, "n 1"]
+) -> Float[Tensor, "n 2"]:
+    """v at the wanted length. The gradient of next to nothing is that of v, not 1e7 times it:
+    one collapsed box (all distances along an axis 0) would drown every other in a batch."""
+    stretched = v * (wanted / (length + EPS))
+    return torch.where(length < SEGMENT, stretched.detach() + v - v.detach(), stretched)
 
 
 def _length(v: Float[Tensor, "n 2"]) -> Float[Tensor, "n 1"]:
@@ -91,10 +100,11 @@ def _length(v: Float[Tensor, "n 2"]) -> Float[Tensor, "n 1"]:
 
 
 def _direction(v: Float[Tensor, "n 2"]) -> Float[Tensor, "n 1"]:
-    """Angle of a vector; 0 for the null vector, without a NaN gradient."""
+    """Angle of a vector; 0 for the null vector. Next to nothing has no gradient."""
     null = (v == 0).all(dim=1, keepdim=True)
-    x = torch.where(null, EPS, v[:, :1])
-    return torch.atan2(v[:, 1:], x)
+    short = (v.detach().abs() < SEGMENT).all(dim=1, keepdim=True)
+    v = torch.where(short, v.detach(), v)
+    return torch.atan2(v[:, 1:], torch.where(null, EPS, v[:, :1]))
 
 
 def collapses(boxes: Float[Tensor, "n 7"]) -> Bool[Tensor, " n"]:

@@ -15,6 +15,7 @@ from maskfield.methods.nerf_rpn.losses.anchor import anchor_losses, anchor_targe
 from maskfield.methods.nerf_rpn.matching import permutation_from
 from maskfield.methods.nerf_rpn.model.anchor_proposals import anchor_proposals
 from maskfield.methods.nerf_rpn.model.outputs import AnchorOutput, Proposals, cells_of
+from maskfield.nn.conv3d import Conv3d
 
 
 class AnchorHead(nn.Module):
@@ -26,10 +27,10 @@ class AnchorHead(nn.Module):
         self.width = 8 if config.rotated else 6
         layers: list[nn.Module] = []
         for _ in range(config.convs):
-            layers += [nn.Conv3d(channels, channels, 3, padding=1), nn.ReLU()]
+            layers += [Conv3d(channels, channels, 3, padding=1), nn.ReLU()]
         self.conv = nn.Sequential(*layers)
-        self.cls_logits = nn.Conv3d(channels, ANCHORS_PER_CELL, 1)
-        self.bbox_pred = nn.Conv3d(channels, ANCHORS_PER_CELL * self.width, 1)
+        self.cls_logits = Conv3d(channels, ANCHORS_PER_CELL, 1)
+        self.bbox_pred = Conv3d(channels, ANCHORS_PER_CELL * self.width, 1)
         self.apply(_initialise)
 
     def forward(self, levels: list[Float[Tensor, "b c _x _y _z"]]) -> list[AnchorOutput]:

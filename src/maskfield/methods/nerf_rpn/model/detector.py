@@ -13,7 +13,7 @@ from maskfield.methods.nerf_rpn.config import AnchorConfig, FCOSConfig, NerfRPNC
 from maskfield.methods.nerf_rpn.model.anchor_head import AnchorHead
 from maskfield.methods.nerf_rpn.model.backbones import build_backbone
 from maskfield.methods.nerf_rpn.model.fcos_head import FCOSHead
-from maskfield.methods.nerf_rpn.model.outputs import Proposals
+from maskfield.methods.nerf_rpn.model.outputs import Proposals, widened
 
 
 class Detector(nn.Module):
@@ -32,7 +32,9 @@ class Detector(nn.Module):
     def forward(self, grids: Sequence[Float[Tensor, "4 _x _y _z"]]) -> list[Proposals]:
         """Proposals of every grid, by descending score."""
         batch = self.batch(grids)
-        return self.head.proposals(self.head(self.backbone(batch.grids)), batch)
+        outputs = widened(self.head(self.backbone(batch.grids)))
+        with _exact(batch):
+            return self.head.proposals(outputs, batch)
 
     def losses(
         self,
@@ -47,12 +49,18 @@ class Detector(nn.Module):
             generator: draws stochastic depth and the anchors that take part.
         """
         batch = self.batch(grids)
-        outputs = self.head(self.backbone(batch.grids, generator))
-        return self.head.losses(outputs, batch, boxes, generator)
+        outputs = widened(self.head(self.backbone(batch.grids, generator)))
+        with _exact(batch):
+            return self.head.losses(outputs, batch, boxes, generator)
 
     def batch(self, grids: Sequence[Float[Tensor, "4 _x _y _z"]]) -> GridBatch:
         """Grids padded as this detector wants them."""
         return pad_grids(grids, self.config.resolution)
+
+
+def _exact(batch: GridBatch) -> torch.autocast:
+    """Geometry is computed in full precision, whatever the networks run in."""
+    return torch.autocast(batch.grids.device.type, enabled=False)
 
 
 def build_head(config: FCOSConfig | AnchorConfig, channels: int = 256) -> FCOSHead | AnchorHead:

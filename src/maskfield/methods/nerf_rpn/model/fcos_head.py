@@ -15,6 +15,7 @@ from maskfield.methods.nerf_rpn.config import STRIDES, FCOSConfig
 from maskfield.methods.nerf_rpn.losses.fcos import DISTANCES, fcos_losses
 from maskfield.methods.nerf_rpn.model.fcos_proposals import fcos_candidates, suppressed
 from maskfield.methods.nerf_rpn.model.outputs import FCOSOutput, Proposals
+from maskfield.nn.conv3d import Conv3d
 
 PRIOR = 0.01  # class score of every location at the start
 SCALES = 5  # the official head owns five, four of which are used
@@ -43,9 +44,9 @@ class FCOSHead(nn.Module):
         self.config = config
         self.cls_tower = _tower(channels, config.convs)
         self.bbox_tower = _tower(channels, config.convs)
-        self.cls_logits = nn.Conv3d(channels, 1, 3, padding=1)
-        self.bbox_pred = nn.Conv3d(channels, 8 if config.rotated else 6, 3, padding=1)
-        self.centerness = nn.Conv3d(channels, 1, 3, padding=1)
+        self.cls_logits = Conv3d(channels, 1, 3, padding=1)
+        self.bbox_pred = Conv3d(channels, 8 if config.rotated else 6, 3, padding=1)
+        self.centerness = Conv3d(channels, 1, 3, padding=1)
         self.scales = nn.ModuleList(Scale() for _ in range(SCALES))
         self.apply(_initialise)
         nn.init.constant_(self.cls_logits.bias, -math.log((1 - PRIOR) / PRIOR))  # pyright: ignore
@@ -96,7 +97,7 @@ class FCOSHead(nn.Module):
 def _tower(channels: int, convs: int) -> nn.Sequential:
     layers: list[nn.Module] = []
     for _ in range(convs):
-        layers += [nn.Conv3d(channels, channels, 3, padding=1), nn.GroupNorm(32, channels)]
+        layers += [Conv3d(channels, channels, 3, padding=1), nn.GroupNorm(32, channels)]
         layers.append(nn.ReLU())
     return nn.Sequential(*layers)
 

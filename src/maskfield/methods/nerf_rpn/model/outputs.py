@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from typing import TypeVar
 
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 Size = tuple[int, int, int]
+Output = TypeVar("Output", "FCOSOutput", "AnchorOutput")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +50,18 @@ class Proposals:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+
+def widened(outputs: Sequence[Output]) -> list[Output]:
+    """Half-precision maps (autocast) as float32: boxes and their overlaps need the digits."""
+    return [
+        replace(out, **{f.name: _full(getattr(out, f.name)) for f in fields(out)})
+        for out in outputs
+    ]
+
+
+def _full(x: Tensor) -> Tensor:
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def joined(parts: Sequence[Proposals]) -> Proposals:

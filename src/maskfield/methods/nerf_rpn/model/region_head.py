@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from maskfield.methods.nerf_rpn.coders.aligned import decode_aligned
 from maskfield.methods.nerf_rpn.coders.regions import decode_in_region
 from maskfield.methods.nerf_rpn.config import STRIDES, ObjectnessConfig
+from maskfield.nn.conv3d import Conv3d
 from maskfield.ops.roi_pool import (
     aabb_roi_pool,
     enlarged,
@@ -61,7 +62,7 @@ class RegionHead(nn.Module):
         c = config.channels
         self.layer: nn.Sequential | None = None
         if config.extra_layers:
-            convs = [nn.Conv3d(c, c, 3, padding=1), nn.ReLU(), nn.Conv3d(c, c, 3, padding=1)]
+            convs = [Conv3d(c, c, 3, padding=1), nn.ReLU(), Conv3d(c, c, 3, padding=1)]
             self.layer = nn.Sequential(*convs, nn.ReLU())
         width = c * prod(config.output_size) if config.flatten else c
         self.bbox_pred = nn.Linear(width, 7 if config.rotated else 6)
