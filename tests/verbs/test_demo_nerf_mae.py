@@ -14,7 +14,7 @@ from maskfield.cli.main import main
 from maskfield.core.config import to_dict
 from maskfield.core.errors import CheckpointError, ConfigError, SceneError
 from maskfield.data.radiance_grid import load_grid
-from maskfield.data.scene import save_scene
+from maskfield.data.scene import Scene, save_scene
 from maskfield.data.synthetic.rooms import room_scene
 from maskfield.data.writers import write_transforms_json
 from maskfield.engine.checkpoint import save_weights
@@ -24,6 +24,7 @@ from maskfield.fields.fit import fit_config
 from maskfield.methods.nerf_mae.config import SIZES
 from maskfield.methods.nerf_mae.convert import write_official
 from maskfield.verbs import demo_stages
+from maskfield.verbs.demo_sections import scene_section
 from maskfield.verbs.demo_stages import trained_network
 
 TINY = replace(SIZES["tiny"], resolution=32, rgb_region="masked_occupied", block_size=2)
@@ -38,7 +39,7 @@ def tiny_fit(preset: str = "default", data=None) -> RunConfig:
 
 
 @pytest.fixture(scope="module")
-def scene() -> object:
+def scene() -> Scene:
     return room_scene(0, views=10, width=32, height=24, holdout=5)
 
 
@@ -120,3 +121,10 @@ def test_a_network_of_another_method_is_refused(tmp_path):
     save_weights(tmp_path / "field.safetensors", {"density": torch.zeros(4, 4, 4)}, field)
     with pytest.raises(CheckpointError, match=r"field\.safetensors"):
         trained_network(tmp_path / "field.safetensors")
+
+
+def test_a_report_says_when_nothing_is_held_out(scene):
+    all_train = replace(scene, split={"train": tuple(range(len(scene)))})
+    text = scene_section(all_train, "photos").text[0]
+    assert "read from photos; none of them are held out" in text
+    assert "2 of them are held out" in scene_section(scene, None).text[0]
