@@ -88,7 +88,7 @@ def save_labels(grid: LabelGrid, path: StrPath) -> Path:
     path = Path(path)
     grid.validated(str(path))
     dtype = torch.uint8 if int(grid.labels.max()) < 256 else torch.int16
-    tensors = {"labels": grid.labels.to(dtype).contiguous(), "box": grid.box.double()}
+    tensors = {"labels": grid.labels.to(dtype).contiguous(), "box": grid.box.double().contiguous()}
     with atomic_path(path) as temporary:
         temporary.write_bytes(save(tensors, {"maskfield": json.dumps(_header(grid))}))
     return path
