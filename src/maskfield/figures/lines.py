@@ -73,12 +73,14 @@ def visible_pieces(
 ) -> Float[Tensor, "piece 2 2"]:
     """Image segments (u, v) of what lies in front of the near plane and near the picture."""
     kept = _clipped(camera, lines, near)
+    count = len(kept)
     steps = torch.linspace(0, 1, _PIECES + 1)[:, None]
     points = kept[:, :1] * (1 - steps) + kept[:, 1:] * steps  # [line, step, 3]
     flat = points.reshape(-1, 3)
     pixels = camera.project(flat)[0][0]
-    shown = (_in_reach(camera, pixels) & _sees(camera, flat, pixels)).reshape(len(kept), -1)
-    pixels = pixels.reshape(len(kept), -1, 2)
+    shown = _in_reach(camera, pixels) & _sees(camera, flat, pixels)
+    shown = shown.reshape(count, _PIECES + 1)
+    pixels = pixels.reshape(count, _PIECES + 1, 2)
     both = shown[:, :-1] & shown[:, 1:]
     return torch.stack([pixels[:, :-1], pixels[:, 1:]], dim=2)[both]
 
