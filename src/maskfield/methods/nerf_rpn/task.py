@@ -15,13 +15,13 @@ from maskfield.core.errors import ConfigError
 from maskfield.data.augment import Probabilities, augment, decide
 from maskfield.data.config import GridDataConfig
 from maskfield.data.labelled_grids import BoxedGrids, open_boxed
+from maskfield.data.network_input import INPUT
 from maskfield.engine.batches import ExampleBatches
 from maskfield.engine.config import RunConfig
 from maskfield.engine.task import Loaders, StepOutput
 from maskfield.methods.nerf_rpn.config import NerfRPNConfig
 from maskfield.metrics.detection import SceneDetections, evaluate
 
-INPUT = "rgb in [0, 1], alpha by the nerf_mae rule (step 0.01); axes x, y, z; z up"
 Example = tuple[Float[Tensor, "4 x y z"], Float[Tensor, "n k"]]
 Batch = dict[str, list[Tensor]]
 
