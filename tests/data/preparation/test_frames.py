@@ -12,6 +12,7 @@ from maskfield.data.preparation.frames import (
     frame_of_features,
     ngp_normalisation,
     resolution_z_up,
+    world_bounds_of,
 )
 from maskfield.data.preparation.ngp_boxes import Y_UP
 
@@ -51,6 +52,7 @@ def test_released_and_extracted_features_give_one_frame(tmp_path: Path) -> None:
     released, extracted = (frame_of_features(tmp_path / f"{n}.npz") for n in ("z_up", "flat"))
     assert released.resolution == extracted.resolution == (24, 16, 32)
     assert resolution_z_up(released) == (32, 24, 16)
+    torch.testing.assert_close(world_bounds_of(released), ROOM_BOX)
     for name in ("bbox_min", "bbox_max", "offset"):
         torch.testing.assert_close(getattr(released, name), getattr(extracted, name))
     expected = ROOM_BOX * 0.25 + torch.tensor([0.1, 0.2, 0.3]).double()

@@ -11,6 +11,7 @@ import torch
 from maskfield.core.errors import DataError, GridError, MissingPartError, SceneError
 from maskfield.data.preparation.class_maps import load_classes
 from maskfield.data.preparation.front3d import prepare
+from maskfield.data.preparation.layout import split_scenes
 from maskfield.data.preparation.options import PrepareOptions
 from maskfield.data.readers.nerf_rpn import boxes_to_world, read_boxes, read_grid, read_split
 from maskfield.data.readers.transforms_json import read as read_transforms
@@ -130,6 +131,12 @@ def test_splits_are_seeded_disjoint_and_complete(source: Path, tmp_path: Path) -
     assert len({s for part in files[0].values() for s in part}) == 8
     everything = PrepareOptions(longest=32, split="all", limit=2)
     assert prepare(source, tmp_path / "d", everything).split == {"train": 2, "val": 2, "test": 2}
+
+
+@pytest.mark.parametrize(("count", "sizes"), [(1, (1, 0, 0)), (2, (2, 0, 0)), (3, (1, 1, 1))])
+def test_small_sets_still_validate(count: int, sizes: tuple[int, ...]) -> None:
+    split = split_scenes([f"s{i}" for i in range(count)], PrepareOptions())
+    assert tuple(len(split[n]) for n in ("train", "val", "test")) == sizes
 
 
 def test_scenes_without_boxes_are_left_out_and_named(source: Path, tmp_path: Path) -> None:

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from maskfield.core.errors import DataError
 from maskfield.data.preparation.options import PrepareOptions
 from maskfield.data.preparation.scannet_scenes import prepare
+from maskfield.data.radiance_grid import RadianceGrid
+from maskfield.data.readers.nerf_rpn import boxes_to_world, read_boxes
+from maskfield.data.writers import write_nerf_rpn_npz
 
 from .conftest import load
 
@@ -111,6 +115,23 @@ def test_instances_become_boxes_on_the_grid_of_all_instances(
     aabb = load(tmp_path / f"out/aabb/{SCENE}.npy")
     half = 10 * np.cos(0.4) + 5 * np.sin(0.4)
     np.testing.assert_allclose(aabb[0, [0, 3]], [20 - half, 20 + half], atol=1e-4)
+
+
+def test_boxes_follow_the_bounds_of_an_extracted_grid(source: Path, tmp_path: Path) -> None:
+    grid = RadianceGrid(
+        rgb=torch.zeros(3, 80, 60, 40),
+        density=torch.randn(1, 80, 60, 40, generator=torch.Generator().manual_seed(0)),
+        box=torch.tensor([[-1.0, -1, -1], [7, 5, 3]]),
+        density_kind="raw",
+        activation="relu",
+        ngp_scale=1.0,
+        ngp_offset=(0.0, 0.0, 0.0),
+    )
+    write_nerf_rpn_npz(grid, tmp_path / "out/features" / f"{SCENE}.npz")
+    (found,) = prepare(source, tmp_path / "out", excluding(tmp_path, "wall", "room")).scenes
+    assert found.resolution == (80, 60, 40)
+    world = boxes_to_world(read_boxes(tmp_path / f"out/obb/{SCENE}.npy"), grid)
+    torch.testing.assert_close(world.centre, torch.tensor([[2.0, 2, 0.5]]))
 
 
 def test_without_a_list_no_label_is_excluded(source: Path, tmp_path: Path) -> None:

@@ -95,6 +95,13 @@ def resolution_z_up(frame: NgpFrame) -> tuple[int, int, int]:
     return x, y, z
 
 
+def world_bounds_of(frame: NgpFrame) -> Float[Tensor, "2 3"]:
+    """Bounds of a grid in the z-up world of its transforms.json."""
+    order = [0, 1, 2] if frame.from_mitsuba else list(Z_UP)
+    bounds = torch.stack([frame.bbox_min, frame.bbox_max])[:, order]
+    return (bounds - frame.offset) / frame.scale
+
+
 def _frame(shape: tuple[int, ...], data: dict[str, Any]) -> NgpFrame:
     flat = len(shape) == 2
     counts = np.asarray(data["resolution"]).astype(int) if flat else np.array(shape[:3])

@@ -167,12 +167,17 @@ def select_frames(pictures: Sequence[Picture], every: int) -> tuple[list[Picture
 
 
 def split_scenes(names: Sequence[str], options: PrepareOptions) -> dict[str, tuple[str, ...]]:
-    """Scenes of "train", "val" and "test": drawn by seed, or all in every list."""
+    """Scenes of "train", "val" and "test": drawn by seed, or all in every list.
+
+    A share above 0 takes one scene at least, where there are three or more.
+    """
     if options.split == "all":
         return {name: tuple(names) for name in ("train", "val", "test")}
     generator = torch.Generator().manual_seed(options.seed)
     order: list[int] = torch.randperm(len(names), generator=generator).tolist()
-    val, test = (round(share * len(names)) for share in (options.val, options.test))
+    least = 1 if len(names) >= 3 else 0
+    shares = (options.val, options.test)
+    val, test = (max(round(s * len(names)), least) if s > 0 else 0 for s in shares)
     parts = {"val": order[:val], "test": order[val : val + test], "train": order[val + test :]}
     return {n: tuple(names[i] for i in sorted(parts[n])) for n in ("train", "val", "test")}
 

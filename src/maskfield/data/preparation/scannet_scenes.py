@@ -23,7 +23,7 @@ from maskfield.core.errors import DataError
 from maskfield.core.files import read_json
 from maskfield.data.preparation.box_tables import LABEL, SMALL, BoxTables, Sieve
 from maskfield.data.preparation.class_maps import named_classes
-from maskfield.data.preparation.frames import resolution_z_up
+from maskfield.data.preparation.frames import resolution_z_up, world_bounds_of
 from maskfield.data.preparation.hdf5_frames import number_of
 from maskfield.data.preparation.label_filters import excluded_labels, is_one_of
 from maskfield.data.preparation.layout import (
@@ -73,7 +73,7 @@ def prepare(source: Path, out: Path, options: PrepareOptions) -> PreparedReport:
         bounds = instance_bounds([i.vertices for i in instances])
         resolution = resolution_for_box(bounds, options.longest)
         if known is not None:
-            resolution = resolution_z_up(known)
+            bounds, resolution = world_bounds_of(known), resolution_z_up(known)
         tables = _tables(instances, bounds, resolution, excluded, options)
         if not len(tables.obb):
             raise LeftOut("no box is left")
