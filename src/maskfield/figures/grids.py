@@ -17,9 +17,10 @@ from maskfield.rendering.grid_field import GridField
 from maskfield.rendering.renderer import Compositing, render
 from maskfield.rendering.samplers import StratifiedSampler
 
-View = Literal["corner", "top", "side"]
+Named = Literal["corner", "top", "side"]
+View = Named | tuple[float, float]  # or azimuth and elevation in degrees
 
-_ANGLES: dict[View, tuple[float, float]] = {  # azimuth, elevation in degrees
+_ANGLES: dict[Named, tuple[float, float]] = {  # azimuth, elevation in degrees
     "corner": (-125.0, 42.0),
     "top": (-90.0, 89.9),
     "side": (-90.0, 8.0),
@@ -52,7 +53,7 @@ def view_camera(
     box: Float[Tensor, "2 3"], view: View, width: int, height: int, *, cutaway: bool = True
 ) -> tuple[Cameras, Float[Tensor, "2 3"]]:
     """The camera of :func:`grid_picture`, and the part of the box that is shown."""
-    azimuth, elevation = _ANGLES[view]
+    azimuth, elevation = _ANGLES[view] if isinstance(view, str) else view
     angles = {"azimuth_degrees": azimuth, "elevation_degrees": elevation}
     camera = overview(box, width, height, **angles)
     if not cutaway:
@@ -96,6 +97,13 @@ def hidden_removed(grid: RadianceGrid, hidden: Bool[Tensor, "x y z"]) -> Radianc
         density = density.float() / 255
     empty = _EMPTY_RAW if grid.density_kind == "raw" and grid.activation != "none" else 0.0
     return replace(grid, density=density.float().masked_fill(hidden[None], empty))
+
+
+def unit_grid(rgba: Float[Tensor, "4 x y z"]) -> RadianceGrid:
+    """A network's input or output as a grid in a box of unit voxels (for drawing)."""
+    size = torch.tensor(rgba.shape[1:], dtype=torch.float32)
+    box = torch.stack([torch.zeros(3), size])
+    return RadianceGrid(rgb=rgba[:3], density=rgba[3:], box=box, density_kind="alpha")
 
 
 def density_per_unit(grid: RadianceGrid) -> Float[Tensor, "1 x y z"]:

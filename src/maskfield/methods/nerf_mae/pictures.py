@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from maskfield.core.files import StrPath
 from maskfield.data.radiance_grid import RadianceGrid
-from maskfield.figures.grids import grid_picture, hidden_removed
+from maskfield.figures.grids import grid_picture, hidden_removed, unit_grid
 from maskfield.figures.pictures import Picture, save_picture, table_of
 from maskfield.methods.nerf_mae.config import RgbRegion
 from maskfield.methods.nerf_mae.losses import masked_voxels
@@ -44,6 +46,7 @@ def reconstruction_row(
     masked: Bool[Tensor, "r r r"],
     size: list[int],
     rgb_region: RgbRegion,
+    draw: Callable[[RadianceGrid], Picture] = grid_picture,
 ) -> list[Picture]:
     """Original, visible part, the hidden part brought back, and the whole answer.
 
@@ -51,19 +54,13 @@ def reconstruction_row(
         answer: colour and alpha in [0, 1].
         rgb_region: where the network learned colour. One that learned it on hidden voxels only has
             no answer elsewhere: the last picture, which would show noise, is left out.
+        draw: draws a grid in a box of unit voxels.
     """
     x, y, z = size
     target, answer, masked = target[:, :x, :y, :z], answer[:, :x, :y, :z], masked[:x, :y, :z]
-    original = alpha_grid(target)
+    original = unit_grid(target)
     blend = torch.where(masked[None], answer, target)
-    grids = [original, hidden_removed(original, masked), alpha_grid(blend)]
+    grids = [original, hidden_removed(original, masked), unit_grid(blend)]
     if rgb_region == "occupied":
-        grids.append(alpha_grid(answer))
-    return [grid_picture(grid) for grid in grids]
-
-
-def alpha_grid(rgba: Float[Tensor, "4 x y z"]) -> RadianceGrid:
-    """A network's input or output as a grid in a box of unit voxels (for drawing)."""
-    size = torch.tensor(rgba.shape[1:], dtype=torch.float32)
-    box = torch.stack([torch.zeros(3), size])
-    return RadianceGrid(rgb=rgba[:3], density=rgba[3:], box=box, density_kind="alpha")
+        grids.append(unit_grid(answer))
+    return [draw(grid) for grid in grids]

@@ -49,7 +49,9 @@ def detect(
     return boxes_to_world(boxes, shown)
 
 
-def boxes_from_rows(rows: Float[Tensor, "n k"], scores: Float[Tensor, " n"]) -> Boxes3D:
+def boxes_from_rows(
+    rows: Float[Tensor, "n k"], scores: Float[Tensor, " n"] | None = None
+) -> Boxes3D:
     """A detector's rows, 7 columns (oriented) or 6 (min, max), still in voxels."""
     if rows.shape[1] == 6:
         low, high = rows[:, :3], rows[:, 3:]

@@ -25,7 +25,7 @@ from maskfield.metrics.segmentation import (
 )
 
 
-class SemanticTask(VoxelTask):
+class SemanticTask(VoxelTask[SemanticNetwork]):
     """A class for every occupied voxel; class weights are computed from the training labels.
 
     Metrics over the held-out grids: ``mIoU``, ``mAcc``, ``allAcc`` as officially computed (classes
@@ -34,8 +34,6 @@ class SemanticTask(VoxelTask):
     Raises:
         ConfigError: another kind of method or data. DataError: the grids or labels cannot be used.
     """
-
-    model: SemanticNetwork
 
     def __init__(self, config: RunConfig) -> None:
         method = config.method

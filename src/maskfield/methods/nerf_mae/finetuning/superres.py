@@ -15,13 +15,17 @@ from maskfield.core.errors import ConfigError
 from maskfield.data.labelled_grids import open_finer
 from maskfield.engine.config import RunConfig
 from maskfield.engine.task import Loaders, StepOutput
-from maskfield.methods.nerf_mae.downstream import super_resolution_loss
+from maskfield.methods.nerf_mae.downstream import (
+    PlainSuperResolution,
+    SuperResolution,
+    super_resolution_loss,
+)
 from maskfield.methods.nerf_mae.downstream_config import SuperResolutionConfig
 from maskfield.methods.nerf_mae.finetuning.voxels import INPUT, Batch, VoxelTask
 from maskfield.methods.nerf_mae.metrics import official_metrics
 
 
-class SuperResolutionTask(VoxelTask):
+class SuperResolutionTask(VoxelTask[SuperResolution | PlainSuperResolution]):
     """The same place on finer voxels.
 
     Metrics: ``psnr`` and ``mse`` of colour on occupied voxels, mean over batches as officially

@@ -1,7 +1,8 @@
 """Weights of the masked autoencoder into the networks that continue it (spec nerf_mae 6).
 
-The encoder with its positional table goes into all of them; decoders 4, 3 and 2 into semantic
-labelling and super-resolution with skips. Pyramids, heads and the last decoder start afresh.
+The encoder goes into all of them, with its positional table where the network has one; decoders 4,
+3 and 2 go into semantic labelling and super-resolution with skips. Pyramids, heads and the last
+decoder start afresh.
 """
 
 from __future__ import annotations
@@ -68,9 +69,8 @@ def _refuse_other_source(header: Mapping[str, Any], base: NerfMAEConfig) -> None
             remedy=f"give a run or checkpoint of {SOURCE} pre-training, or --init scratch",
         )
     wanted = {"type": SOURCE, **to_dict(base)}
-    differences = {
-        k: v for k, v in diff(stored, wanted).items() if k not in NerfMAEConfig.training_only
-    }
+    free = NerfMAEConfig.training_only | (set() if base.positional_table else {"positional_table"})
+    differences = {k: v for k, v in diff(stored, wanted).items() if k not in free}
     if differences:
         raise CheckpointError(
             "the masked autoencoder has another size than this network",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +21,7 @@ from maskfield.methods.nerf_mae.layout import pad_to_cube
 
 INPUT = "rgb in [0, 1], alpha by the nerf_mae rule (step 0.01); axes x, y, z; z up"
 Batch = dict[str, Tensor]
+Network = TypeVar("Network", bound=nn.Module)
 
 
 class PairedGrids(Protocol):
@@ -31,14 +32,14 @@ class PairedGrids(Protocol):
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor]: ...
 
 
-class VoxelTask:
+class VoxelTask(Generic[Network]):
     """Fine-tuning of a network that answers for every voxel; subclasses bring loss and metrics.
 
     Batches hold ``grids`` [b, 4, R, R, R], ``sizes`` [b, 3] and ``target`` [b, c, T, T, T], both
     padded at the high ends. Augmentation is what keeps voxels voxels: quarter turns and flips.
     """
 
-    model: nn.Module
+    model: Network
 
     def __init__(self, config: RunConfig, base: NerfMAEConfig, target_side: int) -> None:
         self.config, self.base, self.target_side = config, base, target_side
