@@ -214,5 +214,5 @@ def test_features_that_are_asked_for_must_be_there(source: Path, tmp_path: Path)
 
 
 def test_a_folder_without_scenes_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SceneError, match="no scenes here"):
+    with pytest.raises(DataError, match="no scenes here"):
         prepare(tmp_path, tmp_path / "out", DROP_NONE)

@@ -19,6 +19,7 @@ from maskfield.data.preparation.hdf5_frames import number_of
 from maskfield.data.preparation.layout import LeftOut, Picture, PreparedScene, select_frames
 from maskfield.data.preparation.nerf_boxes_json import read_bounding_boxes, world_bounds
 from maskfield.data.preparation.ngp_boxes import NerfBoxes, NgpFrame
+from maskfield.data.preparation.sources import scene_folders
 from maskfield.data.readers.transforms_json import read_frames
 from maskfield.geometry.cameras import check_poses
 
@@ -50,19 +51,9 @@ def capture_folders(source: Path) -> list[tuple[str, Path]]:
     """Name and folder of every scene below ``source`` that has a transforms.json.
 
     Raises:
-        SceneError: there is none.
+        DataError: there is none.
     """
-    folders = sorted(p for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
-    found = [(p.name, p) for p in folders if _main_file(p).is_file()]
-    if not found:
-        raise SceneError(
-            "no scenes here",
-            file=source,
-            field="source",
-            value=[p.name for p in folders[:5]],
-            remedy="give the folder that holds SCENE/train/transforms.json",
-        )
-    return found
+    return scene_folders(source, lambda p: _main_file(p).is_file(), "SCENE/train/transforms.json")
 
 
 def read_capture(folder: Path, *, every: int, margin: float = 0.0) -> Capture:

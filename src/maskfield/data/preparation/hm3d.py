@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float
-from PIL import Image
 from torch import Tensor
 
 from maskfield.core.errors import DataError
@@ -39,6 +38,7 @@ from maskfield.data.preparation.nerf_boxes_json import world_bounds
 from maskfield.data.preparation.ngp_boxes import NerfBoxes, hm3d_scene_valid
 from maskfield.data.preparation.options import PrepareOptions
 from maskfield.data.preparation.report import PreparedReport
+from maskfield.data.preparation.sources import picture_size, pinhole, scene_folders
 from maskfield.geometry.cameras import check_poses
 
 EXCLUDED = frozenset(
@@ -172,17 +172,8 @@ def _drop_by_size(room: Room, sieve: Sieve, options: PrepareOptions) -> None:
 
 
 def _folders(source: Path) -> list[tuple[str, Path]]:
-    folders = sorted(p for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
-    found = [(p.name, p) for p in folders if next(p.rglob("*.json"), None) is not None]
-    if not found:
-        raise DataError(
-            "no rooms here",
-            file=source,
-            field="source",
-            value=[p.name for p in folders[:5]],
-            remedy="give the folder that holds ROOM folders with poses, pictures and boxes",
-        )
-    return found
+    wanted = "ROOM folders with poses, pictures and boxes"
+    return scene_folders(source, lambda p: next(p.rglob("*.json"), None) is not None, wanted)
 
 
 def _room(folder: Path, categories: dict[str, str]) -> Room:
@@ -242,12 +233,8 @@ def _pose(value: Any, path: Path) -> Float[np.ndarray, "4 4"]:
 
 def _lens(file: Path) -> dict[str, float]:
     """90 degrees wide: 256 pixels of focal length at 512 x 512."""
-    width, height = (512, 512)
-    if file.is_file():
-        with Image.open(file) as picture:
-            width, height = picture.size
-    sides = {"cx": width / 2, "cy": height / 2, "w": width, "h": height}
-    return {"fl_x": width / 2, "fl_y": width / 2, **sides}
+    size = picture_size(file, (512, 512))
+    return pinhole(size, (size[0] / 2, size[0] / 2))
 
 
 def _corners(path: Path, row: int, entry: Any) -> Float[np.ndarray, "2 3"]:

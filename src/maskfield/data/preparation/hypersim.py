@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Bool, Float
-from PIL import Image
 from torch import Tensor
 
 from maskfield.core.errors import DataError
@@ -49,6 +48,7 @@ from maskfield.data.preparation.nerf_boxes_json import world_bounds
 from maskfield.data.preparation.ngp_boxes import NerfBoxes
 from maskfield.data.preparation.options import PrepareOptions
 from maskfield.data.preparation.report import PreparedReport
+from maskfield.data.preparation.sources import picture_size, pinhole, scene_folders
 
 MIN_SIZE = 2.0
 MARGIN = 0.1  # of the extent, on every side of what the boxes span
@@ -126,19 +126,9 @@ def _flag(flags: Bool[Tensor, " n"], row: dict[str, Any], number: int, path: Pat
 
 
 def _folders(source: Path) -> list[tuple[str, Path]]:
-    folders = sorted(p for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
     marks = ("_detail/mesh", "train/transforms.json", "transforms.json")
-    found = [(p.name, p) for p in folders if any((p / m).exists() for m in marks)]
-    if not found:
-        raise DataError(
-            "no scenes here",
-            file=source,
-            field="source",
-            value=[p.name for p in folders[:5]],
-            remedy="give the folder that holds ai_VVV_NNN/_detail/mesh, or SCENE/train/"
-            "transforms.json",
-        )
-    return found
+    wanted = "ai_VVV_NNN/_detail/mesh, or SCENE/train/transforms.json"
+    return scene_folders(source, lambda p: any((p / m).exists() for m in marks), wanted)
 
 
 def _capture(folder: Path, options: PrepareOptions) -> Capture:
@@ -284,16 +274,6 @@ def _image(folder: Path, number: int) -> Path:
 
 
 def _lens(file: Path) -> dict[str, float]:
-    width, height = (1024, 768)
-    if file.is_file():
-        with Image.open(file) as picture:
-            width, height = picture.size
-    focal = width / 2 / math.tan(_FIELD_OF_VIEW / 2)
-    return {
-        "fl_x": focal,
-        "fl_y": focal,
-        "cx": width / 2,
-        "cy": height / 2,
-        "w": width,
-        "h": height,
-    }
+    size = picture_size(file, (1024, 768))
+    focal = size[0] / 2 / math.tan(_FIELD_OF_VIEW / 2)
+    return pinhole(size, (focal, focal))

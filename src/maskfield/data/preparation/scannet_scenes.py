@@ -43,6 +43,7 @@ from maskfield.data.preparation.scannet import (
     instance_bounds,
     min_area_box,
 )
+from maskfield.data.preparation.sources import picture_size, pinhole, scene_folders
 from maskfield.geometry.boxes import Boxes3D
 from maskfield.geometry.cameras import check_poses, opengl_from_opencv
 from maskfield.geometry.grids import resolution_for_box
@@ -211,17 +212,9 @@ def _box(instance: Instance) -> Float[Tensor, " 7"] | None:
 
 
 def _folders(source: Path) -> list[tuple[str, Path]]:
-    folders = sorted(p for p in source.iterdir() if p.is_dir()) if source.is_dir() else []
-    found = [(p.name, p) for p in folders if next(p.glob("*.aggregation.json"), None) is not None]
-    if not found:
-        raise DataError(
-            "no scenes here",
-            file=source,
-            field="source",
-            value=[p.name for p in folders[:5]],
-            remedy="give the folder that holds sceneXXXX_XX folders with *.aggregation.json",
-        )
-    return found
+    wanted = "sceneXXXX_XX folders with *.aggregation.json"
+    mark = "*.aggregation.json"
+    return scene_folders(source, lambda p: next(p.glob(mark), None) is not None, wanted)
 
 
 def _file(folder: Path, *patterns: str) -> Path:
@@ -258,20 +251,12 @@ def _pictures(folder: Path) -> tuple[list[Picture], int]:
 
 
 def _picture(file: Path, pose: np.ndarray, k: np.ndarray) -> Picture:
-    with Image.open(file) as picture:
-        width, height = picture.size
+    focal, centre = (float(k[0, 0]), float(k[1, 1])), (float(k[0, 2]), float(k[1, 2]))
     return Picture(
         file=file,
         number=number_of(file),
         pose=opengl_from_opencv(torch.from_numpy(pose)).numpy(),
-        camera={
-            "fl_x": float(k[0, 0]),
-            "fl_y": float(k[1, 1]),
-            "cx": float(k[0, 2]),
-            "cy": float(k[1, 2]),
-            "w": width,
-            "h": height,
-        },
+        camera=pinhole(picture_size(file), focal, centre),
     )
 
 

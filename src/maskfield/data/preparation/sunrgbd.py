@@ -36,6 +36,7 @@ from maskfield.data.preparation.layout import (
 from maskfield.data.preparation.nerf_boxes_json import world_bounds, yaw_boxes
 from maskfield.data.preparation.options import PrepareOptions
 from maskfield.data.preparation.report import PreparedReport
+from maskfield.data.preparation.sources import picture_size, pinhole
 from maskfield.data.readers.region import percentile_box
 from maskfield.geometry.cameras import check_poses, opengl_from_opencv
 
@@ -184,28 +185,18 @@ def _view(folder: Path) -> tuple[Picture, Float[Tensor, "n 3"]]:
     file = _one(folder, "image/*.jpg", "image/*.png")
     k = _numbers(folder / "intrinsics.txt", 9).reshape(3, 3)
     pose = camera_to_world(_levelling(folder))
-    with Image.open(file) as picture:
-        width, height = picture.size
+    width, height = picture_size(file)
     depth = _depth(folder, (height, width))
-    camera = {
-        "fl_x": float(k[0, 0]),
-        "fl_y": float(k[1, 1]),
-        "cx": float(k[0, 2]),
-        "cy": float(k[1, 2]),
-        "w": width,
-        "h": height,
-    }
+    focal, centre = (float(k[0, 0]), float(k[1, 1])), (float(k[0, 2]), float(k[1, 2]))
     points, valid = backproject_depth(
         torch.from_numpy(depth.astype(np.float64) / 1000)[None],
         torch.from_numpy(pose)[None],
-        (camera["fl_x"], camera["fl_y"]),
-        (camera["cx"], height - camera["cy"]),
+        focal,
+        (centre[0], height - centre[1]),
         max_depth=MAX_DEPTH,
     )
-    return (
-        Picture(file=file, number=0, pose=pose, camera=camera, depth=depth),
-        points[valid],
-    )
+    camera = pinhole((width, height), focal, centre)
+    return Picture(file=file, number=0, pose=pose, camera=camera, depth=depth), points[valid]
 
 
 def _levelling(folder: Path) -> Float[np.ndarray, "3 3"]:
