@@ -25,7 +25,7 @@ from maskfield.methods.nerf_mae.config import SIZES
 from maskfield.methods.nerf_mae.convert import write_official
 from maskfield.verbs import demo_stages
 from maskfield.verbs.demo_sections import scene_section
-from maskfield.verbs.demo_stages import trained_network
+from maskfield.verbs.demo_stages import Sight, sight_of, trained_network
 
 TINY = replace(SIZES["tiny"], resolution=32, rgb_region="masked_occupied", block_size=2)
 
@@ -128,3 +128,13 @@ def test_a_report_says_when_nothing_is_held_out(scene):
     text = scene_section(all_train, "photos").text[0]
     assert "read from photos; none of them are held out" in text
     assert "2 of them are held out" in scene_section(scene, None).text[0]
+
+
+def test_a_room_is_drawn_opened_and_a_thing_from_where_the_cameras_are(scene):
+    assert sight_of(scene) == Sight(view="corner", cutaway=True)
+    pose = scene.cameras.camera_to_world.clone()
+    pose[:, :3, 3] = scene.box.mean(0) + torch.tensor([0.0, 20.0, 40.0])
+    outside = replace(scene, cameras=replace(scene.cameras, camera_to_world=pose))
+    sight = sight_of(outside)
+    assert sight.view == pytest.approx((90.0, 45.0))
+    assert not sight.cutaway

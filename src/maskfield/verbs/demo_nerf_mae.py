@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING
 
 from maskfield.core.errors import ConfigError
 from maskfield.core.files import write_json, write_text
-from maskfield.verbs.demo_stages import FULL, QUICK, DemoJob, Stages
+from maskfield.verbs.demo_plan import FULL, QUICK, DemoJob, Stages
 
 if TYPE_CHECKING:
     from maskfield.data.radiance_grid import RadianceGrid
     from maskfield.engine.config import RunConfig
     from maskfield.figures.report import Section
     from maskfield.methods.nerf_mae.model import NerfMAE
+    from maskfield.verbs.demo_stages import Sight
 
 _MARK = ".maskfield-demo"
 _CLEARED = ("scene", "fit", "pretrain")
@@ -46,15 +47,17 @@ def run_demo(
     _refuse_what_would_be_cleared(job)
     model = None if init is None else trained_network(init)
     resolution = job.size.resolution if model is None else model.config.resolution
-    grid = _photographs_to_grid(job, record, resolution)
+    grid, sight = _photographs_to_grid(job, record, resolution)
     if model is None:
         model = _train(job, record)
-    _hide_and_bring_back(job, record, model, grid)
+    _hide_and_bring_back(job, record, model, grid, sight)
     return _write(job, record)
 
 
-def _photographs_to_grid(job: DemoJob, record: Record, resolution: int) -> RadianceGrid:
-    """Photographs, a field fitted to them, and its grid as the network sees it."""
+def _photographs_to_grid(
+    job: DemoJob, record: Record, resolution: int
+) -> tuple[RadianceGrid, Sight]:
+    """Photographs, a field fitted to them, and its grid as the network sees it; how to draw it."""
     from maskfield.verbs import demo_sections as sections
     from maskfield.verbs import demo_stages as do
 
@@ -69,9 +72,9 @@ def _photographs_to_grid(job: DemoJob, record: Record, resolution: int) -> Radia
     with record.stages("draw"):
         record.shown.append(sections.scene_section(scene, job.data))
         record.shown.append(sections.fit_section(scene, fitted))
-        record.shown.append(sections.grid_section(grids))
+        record.shown.append(sections.grid_section(grids, do.sight_of(scene)))
     record.numbers["fit"] = {"step": fitted.step, **fitted.metrics}
-    return grids[-1]
+    return grids[-1], do.sight_of(scene)
 
 
 def _train(job: DemoJob, record: Record) -> NerfMAE:
@@ -90,13 +93,15 @@ def _train(job: DemoJob, record: Record) -> NerfMAE:
     return do.trained_network(trained.folder)
 
 
-def _hide_and_bring_back(job: DemoJob, record: Record, model: NerfMAE, grid: RadianceGrid) -> None:
+def _hide_and_bring_back(
+    job: DemoJob, record: Record, model: NerfMAE, grid: RadianceGrid, sight: Sight
+) -> None:
     """Parts of the grid hidden, and what the network makes of them."""
     from maskfield.verbs import demo_sections as sections
     from maskfield.verbs import demo_stages as do
 
     with record.stages("mask and reconstruct"):
-        found = do.reconstruct(job, model, grid, record.config)
+        found = do.reconstruct(job, model, grid, sight, record.config)
         record.shown.append(sections.reconstruction_section(found, model, job.init))
     record.numbers["reconstruction"] = found.errors
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from maskfield.engine.loop import RunResult
     from maskfield.figures.report import Figure, Section
     from maskfield.methods.nerf_mae.model import NerfMAE
-    from maskfield.verbs.demo_stages import Reconstructions
+    from maskfield.verbs.demo_stages import Reconstructions, Sight
 
 
 def scene_section(scene: Scene, data: str | None) -> Section:
@@ -74,7 +74,7 @@ def fit_section(scene: Scene, fitted: RunResult) -> Section:
     )
 
 
-def grid_section(grids: Sequence[RadianceGrid]) -> Section:
+def grid_section(grids: Sequence[RadianceGrid], sight: Sight) -> Section:
     """The extracted grid, from outside and in slices; several: at several resolutions."""
     from maskfield.figures.report import Section
 
@@ -87,21 +87,21 @@ def grid_section(grids: Sequence[RadianceGrid]) -> Section:
         title="Its radiance and density grid",
         text=["The field sampled on voxels: what the network sees of a scene."],
         numbers={**numbers, "occupied": f"{100 * occupied:.0f} %"},
-        figures=[figure for grid in grids for figure in _grid_figures(grid)],
+        figures=[figure for grid in grids for figure in _grid_figures(grid, sight)],
     )
 
 
-def _grid_figures(grid: RadianceGrid) -> list[Figure]:
+def _grid_figures(grid: RadianceGrid, sight: Sight) -> list[Figure]:
     from maskfield.figures.grids import grid_picture, grid_slices
     from maskfield.figures.pictures import beside
     from maskfield.figures.report import Figure
 
-    views = [grid_picture(grid, view=v) for v in ("corner", "top")]
+    views = [sight.draw(grid), grid_picture(grid, view="top", cutaway=sight.cutaway)]
+    left_out = "; ceiling and near walls are left out" if sight.cutaway else ""
     return [
         Figure(
-            picture=beside(views, ("from a corner", "from above")),
-            caption=f"The grid of {_by(grid)} voxels, rendered; what is above and in front of the "
-            "middle, such as ceiling and near walls, is left out.",
+            picture=beside(views, ("from the side", "from above")),
+            caption=f"The grid of {_by(grid)} voxels, rendered{left_out}.",
         ),
         Figure(picture=grid_slices(grid), caption="Cuts through the middle, normal to x, y, z."),
     ]
@@ -145,7 +145,9 @@ def reconstruction_section(found: Reconstructions, model: NerfMAE, init: str | N
         text=[
             f"{ratio:.0f} % of the blocks of each grid are hidden from the network ({origin}). "
             "Each row: the original grid, what the network is shown, and the hidden part filled in "
-            "by the network. The first row is the scene fitted above.",
+            "by the network. The first row is the scene fitted above. A network brings back what "
+            "is like the scenes it was trained on: one trained on whole rooms alone closes the "
+            "cube of an object with walls.",
         ],
         table=_beside_baselines(found.errors, "on hidden voxels of the fitted scene"),
         figures=[

@@ -1,125 +1,45 @@
-"""The stages of the NeRF-MAE demo, each from what the ones before have left; all are timed."""
+"""The stages of the NeRF-MAE demo, each from what the ones before have left."""
 
 from __future__ import annotations
 
 import tempfile
-import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskfield.core.errors import CheckpointError
+from maskfield.verbs.demo_plan import DemoJob
 
 if TYPE_CHECKING:
     from jaxtyping import Float
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from maskfield.data.radiance_grid import RadianceGrid
     from maskfield.data.scene import Scene
     from maskfield.engine.config import RunConfig
     from maskfield.engine.loop import RunResult
+    from maskfield.figures.grids import View
     from maskfield.figures.pictures import Picture
     from maskfield.methods.nerf_mae.metrics import ErrorSum
     from maskfield.methods.nerf_mae.model import NerfMAE
 
+LOWEST, HIGHEST = 15.0, 45.0  # elevation of views of a grid, degrees
 FINE = 160  # voxels along the longest side of the grid of one's own photographs
 
 
 @dataclass(frozen=True, kw_only=True)
-class DemoSize:
-    """How much of everything.
+class Sight:
+    """From where grids are drawn, and whether what is in front of the middle is left out."""
 
-    Attributes:
-        views, width, height: photographs of the procedural room.
-        fit_steps, fit_resolutions: of the room's radiance field.
-        fit_preset: how a field is fitted to one's own photographs.
-        resolution: voxels along the longest side of the grids that a network trained here sees.
-        block: tokens (of 4 voxels) along the side of a hidden block.
-        train_grids, validation_grids: rasterised rooms.
-        batch, steps: of pre-training. validate_every: steps between measurements.
-        shown: pictures of reconstructions beside the first.
-    """
+    view: View = "corner"
+    cutaway: bool = True
 
-    views: int
-    width: int
-    height: int
-    fit_steps: int
-    fit_resolutions: tuple[int, int]
-    fit_preset: str
-    resolution: int
-    block: int
-    train_grids: int
-    validation_grids: int
-    batch: int
-    steps: int
-    validate_every: int
-    shown: int
+    def draw(self, grid: RadianceGrid) -> Picture:
+        """The grid seen from there."""
+        from maskfield.figures.grids import grid_picture
 
-
-FULL = DemoSize(
-    views=100,
-    width=160,
-    height=120,
-    fit_steps=1500,
-    fit_resolutions=(64, 128),
-    fit_preset="default",
-    resolution=64,
-    block=4,
-    train_grids=256,
-    validation_grids=8,
-    batch=4,
-    steps=180,
-    validate_every=60,
-    shown=3,
-)
-QUICK = DemoSize(
-    views=60,
-    width=96,
-    height=72,
-    fit_steps=450,
-    fit_resolutions=(48, 80),
-    fit_preset="quick",
-    resolution=32,
-    block=2,
-    train_grids=64,
-    validation_grids=4,
-    batch=4,
-    steps=120,
-    validate_every=30,
-    shown=2,
-)
-
-
-@dataclass(frozen=True, kw_only=True)
-class DemoJob:
-    """What is asked for.
-
-    Attributes:
-        folder: everything is written there.
-        data: one's own photographs, anything `data import` reads; None: a procedural room.
-        init: a trained network; None: one is trained here, on procedural rooms.
-    """
-
-    folder: Path
-    size: DemoSize
-    seed: int
-    data: str | None
-    init: str | None
-
-
-@dataclass
-class Stages:
-    """Seconds per stage, in order."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-
-    @contextmanager
-    def __call__(self, name: str) -> Iterator[None]:
-        start = time.perf_counter()
-        yield
-        self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+        return grid_picture(grid, view=self.view, cutaway=self.cutaway)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,6 +77,20 @@ def keep_photographs(job: DemoJob, scene: Scene) -> Scene:
     from maskfield.data.scene import load_scene, save_scene
 
     return load_scene(save_scene(scene, job.folder / "scene"))
+
+
+def sight_of(scene: Scene) -> Sight:
+    """A room seen from within, opened; else a thing, seen as its photographs show it."""
+    import torch
+
+    offset = scene.cameras.centres - scene.box.mean(0)
+    inside = (offset.abs() < (scene.box[1] - scene.box[0]) / 2).all(1)
+    if float(inside.float().mean()) > 0.5:
+        return Sight()
+    x, y, z = offset.mean(0)
+    elevation = float(torch.rad2deg(torch.atan2(z, torch.hypot(x, y))))
+    azimuth = float(torch.rad2deg(torch.atan2(y, x)))
+    return Sight(view=(azimuth, min(max(elevation, LOWEST), HIGHEST)), cutaway=False)
 
 
 def fit(job: DemoJob, scene: Scene) -> RunResult:
@@ -288,7 +222,7 @@ def _finished(result: RunResult) -> RunResult:
 
 
 def reconstruct(
-    job: DemoJob, model: NerfMAE, grid: RadianceGrid, config: RunConfig | None
+    job: DemoJob, model: NerfMAE, grid: RadianceGrid, sight: Sight, config: RunConfig | None
 ) -> Reconstructions:
     """The scene's grid, then held-out rooms of a training done here, or else other masks."""
     import torch
@@ -297,21 +231,21 @@ def reconstruct(
     from maskfield.methods.nerf_mae.metrics import summarise
 
     own, generator = grid.rgba(), torch.Generator().manual_seed(job.seed)
-    pictures, errors = _hidden(model, own, generator)
+    pictures, errors = _hidden(model, own, generator, sight)
     rows, labels = [pictures], ["your scene" if job.data is not None else "fitted room"]
     for i in range(job.size.shown):
         if config is None:
-            pictures, more = _hidden(model, own, generator)
+            pictures, more = _hidden(model, own, generator, sight)
             errors = {name: errors[name] + more[name] for name in errors}
         else:
-            pictures, _ = _hidden(model, open_grids(config.data)[1].rgba(i), generator)
+            pictures, _ = _hidden(model, open_grids(config.data)[1].rgba(i), generator, Sight())
         rows.append(pictures)
         labels.append(f"another mask {i + 1}" if config is None else f"held-out room {i + 1}")
     return Reconstructions(rows=rows, labels=labels, errors=summarise(errors))
 
 
 def _hidden(
-    model: NerfMAE, rgba: Float[Tensor, "4 x y z"], generator
+    model: NerfMAE, rgba: Float[Tensor, "4 x y z"], generator: Generator, sight: Sight
 ) -> tuple[list[Picture], dict[str, ErrorSum]]:
     """Hide a part of one grid by a mask from ``generator``: its pictures, and the errors there."""
     import torch
@@ -327,5 +261,7 @@ def _hidden(
     masked = masked_voxels(token_mask, sizes, cubes.shape[2])
     answer = torch.cat([prediction[0, :3].clamp(0, 1), prediction[0, 3:].sigmoid()])
     region = model.config.rgb_region
-    pictures = reconstruction_row(cubes[0], answer, masked[0], sizes[0].tolist(), region)
+    pictures = reconstruction_row(
+        cubes[0], answer, masked[0], sizes[0].tolist(), region, sight.draw
+    )
     return pictures, hidden_errors(prediction, cubes, masked)
