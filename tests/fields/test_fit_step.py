@@ -46,7 +46,10 @@ def gains() -> np.ndarray:
 
 
 def fused_gradients(field, batch, rates=STILL, threads: int = 2):
-    step = FusedStep(field, threads)
+    return _step_gradients(FusedStep(field, threads), field, batch, rates)
+
+
+def _step_gradients(step, field, batch, rates=STILL):
     offset = np.full(len(batch.rays), 0.5)
     report = step.gradients(field, batch, offset, gains(), rates)
     step.gradient.merge()
@@ -161,15 +164,17 @@ class TestUpdate:
         torch.testing.assert_close(found, total[touched].square())
         assert touched.any()
 
-    def test_rows_are_clean_for_the_next_step(self, make_field, make_rays):
+    def test_a_step_leaves_nothing_to_the_next(self, make_field, make_rays):
         field, batch = make_field(), batch_of(make_rays(far=20.0))
+        other = batch_of(make_rays(12, far=20.0), seed=3)
+        fresh = _step_gradients(FusedStep(field, 2), field, other)
         step = FusedStep(field, 2)
         moments = torch.zeros(field.density.numel(), 3, dtype=field.density.dtype)
         step(field, moments, batch, np.full(len(batch.rays), 0.5), gains(), STILL)
         assert step.gradient.counts == [0, 0]
-        for slots, _, rows in step.gradient.tables:
-            assert (slots == -1).all()
-            assert (rows == 0).all()
+        assert all((slots == -1).all() for slots, _, _ in step.gradient.tables)
+        again = _step_gradients(step, field, other)
+        assert all(torch.equal(a, b) for a, b in zip(fresh[1:], again[1:], strict=True))
 
 
 class TestTorchStep:

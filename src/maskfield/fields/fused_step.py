@@ -17,7 +17,7 @@ from maskfield.fields.step_types import StepRates, StepReport
 from maskfield.fields.threads import Workers
 from maskfield.fields.voxel import VoxelField
 from maskfield.fields.voxel_fused import packed_lines, packed_settings, packed_volume
-from maskfield.fields.voxel_kernels import fit_rays
+from maskfield.fields.voxel_kernels import fit_rays, scratch_space
 from maskfield.fields.voxel_update import smooth, update
 from maskfield.geometry.sh import sh_basis
 
@@ -42,7 +42,7 @@ class FusedStep:
         rates: StepRates,
     ) -> StepReport:
         report = self.gradients(field, batch, offset, gains, rates)
-        density, colour, shape, _ = packed_volume(field)
+        density, colour, shape = packed_volume(field)[:3]
         kind = density.dtype.type
         self.gradient.merge()
         if rates.tv_density > 0 or rates.tv_colour > 0 or rates.sparsity > 0:
@@ -73,7 +73,7 @@ class FusedStep:
         rays, spans = packed_lines(field, batch.rays, torch.from_numpy(offset))
         basis = sh_basis(batch.rays.directions.to(kind), field.settings.degree).numpy()
         number = basis.dtype
-        given = np.zeros((len(rays), 0, 2), number)
+        given = np.zeros((len(rays), 2, 0), number)
         lines = (rays, basis, spans, given, batch.background.astype(number, copy=False))
         if not rates.view_dependent:
             basis[:, 1:] = 0  # as if colour were the same from everywhere
@@ -85,7 +85,8 @@ class FusedStep:
 
         def block(k: int, a: int, b: int, table, used: int) -> tuple[int, int]:
             photo = (target, gains.astype(number, copy=False), batch.image, to_gains[k])
-            return fit_rays(volume, settings, lines, a, b, limit, photo, table, used, reports[k])
+            space = scratch_space(volume, limit)
+            return fit_rays(volume, settings, lines, a, b, space, photo, table, used, reports[k])
 
         self.gradient.accumulate(len(rays), block)
         total = reports.sum(0)

@@ -11,12 +11,17 @@ from collections.abc import Callable
 import numpy as np
 
 from maskfield.fields.threads import Workers
-from maskfield.fields.voxel_shade import BLOCK
 from maskfield.fields.voxel_update import add_rows, merge
 
 Table = tuple[np.ndarray, np.ndarray, np.ndarray]  # slots [voxel], touched [row], rows [row, c]
 BlockPass = Callable[[int, int, int, Table, int], tuple[int, int]]
 _FIRST_ROWS = 1 << 16
+_LINE = 64  # bytes of a cache line
+
+
+def row_width(channels: int) -> int:
+    """Numbers in a row: the channels and the density, filled up to whole cache lines."""
+    return (channels + 16) // 16 * 16
 
 
 class CompactGradient:
@@ -24,7 +29,8 @@ class CompactGradient:
 
     def __init__(self, workers: Workers, voxels: int, channels: int, kind: type) -> None:
         self.workers, self.voxels = workers, voxels
-        self.width = (channels + BLOCK) // BLOCK * BLOCK
+        self.width = row_width(channels)
+        self.entries = (0,) * self.width
         self.tables = [self._table(kind) for _ in range(workers.count)]
         self.counts = [0] * workers.count
 
@@ -33,7 +39,7 @@ class CompactGradient:
         return (
             np.full(self.voxels, -1, np.int32),
             np.zeros(rows, np.int64),
-            np.zeros((rows, self.width), kind),
+            aligned(rows, self.width, kind),
         )
 
     def accumulate(self, rays: int, block: BlockPass) -> None:
@@ -53,14 +59,15 @@ class CompactGradient:
         """Sum over threads: each voxel's total ends in the first table that holds it."""
         for lead in range(len(self.tables)):
             others = tuple(self.tables[lead + 1 :])
-            table, count = self.tables[lead], self.counts[lead]
+            table = self.tables[lead]
 
             def part(_: int, first: int, last: int, table=table, others=others) -> None:
-                merge(table[0], table[1], table[2], first, last)
-                for slots, touched, rows in others:
-                    add_rows(table[1], table[2], slots, touched, rows, first, last)
+                slots, touched, rows = table
+                merge(slots, touched, first, last)
+                for other in others:
+                    add_rows(touched, rows, other, first, last, self.entries)
 
-            self.workers.run(part, count)
+            self.workers.run(part, self.counts[lead])
 
     def each(self, work: Callable[[np.ndarray, np.ndarray, int, int], None]) -> None:
         """``work(touched, rows, first, last)`` over all rows; touched = -1: absorbed elsewhere."""
@@ -72,7 +79,7 @@ class CompactGradient:
             self.workers.run(part, count)
 
     def clear(self) -> None:
-        """Forget everything; ``each`` must have zeroed the rows (see ``voxel_update.update``)."""
+        """Forget everything."""
         self.counts = [0] * len(self.tables)
 
     def nbytes(self) -> int:
@@ -80,8 +87,16 @@ class CompactGradient:
         return sum(array.nbytes for table in self.tables for array in table)
 
 
+def aligned(rows: int, width: int, kind: type) -> np.ndarray:
+    """[rows, width] of zeros whose rows begin where cache lines do: none is read as two."""
+    spare = _LINE // np.dtype(kind).itemsize
+    store = np.zeros(rows * width + spare, kind)
+    first = -store.ctypes.data % _LINE // store.itemsize
+    return store[first : first + rows * width].reshape(rows, width)
+
+
 def _grown(table: Table) -> Table:
     slots, touched, rows = table
-    more = np.zeros((2 * len(rows), rows.shape[1]), rows.dtype)
+    more = aligned(2 * len(rows), rows.shape[1], rows.dtype.type)
     more[: len(rows)] = rows
     return slots, np.concatenate([touched, np.zeros_like(touched)]), more

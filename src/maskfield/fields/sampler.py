@@ -61,12 +61,12 @@ def _march_numba(field: VoxelField, rays: Rays, offset: Tensor) -> tuple[Tensor,
     from maskfield.fields.voxel_kernels import march_rays
 
     lines, spans = packed_lines(field, rays, offset)
-    steps = np.full((len(rays), field.settings.max_samples, 2), -1, lines.dtype)
+    steps = np.full((len(rays), 2, field.settings.max_samples), -1, lines.dtype)
     counts = np.zeros(len(rays), np.int64)
     settings = packed_settings(field)
     march_rays(field.occupancy.numpy(), settings, lines, spans, 0, len(rays), steps, counts)
-    kept = steps[:, : max(1, int(counts.max(initial=0)))]
-    return torch.from_numpy(kept[..., 0].copy()), torch.from_numpy(kept[..., 1].copy())
+    kept = steps[..., : max(1, int(counts.max(initial=0)))]
+    return torch.from_numpy(kept[:, 0].copy()), torch.from_numpy(kept[:, 1].copy())
 
 
 def march_torch(

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from maskfield.fields.gradients import CompactGradient
+from maskfield.fields.gradients import CompactGradient, row_width
 from maskfield.fields.threads import Workers
 from maskfield.geometry.rays import Rays
 from maskfield.geometry.sh import sh_basis
@@ -34,8 +34,13 @@ def packed_settings(field: VoxelField, strength: float = 0.0) -> np.ndarray:
 def packed_volume(field: VoxelField) -> tuple[Any, ...]:
     """The ``volume`` tuple of the kernels: views, nothing is copied."""
     density, colour = field.density.detach().numpy(), field.colour.detach().numpy()
-    flat = colour.reshape(-1, colour.shape[-1])
-    return density.reshape(-1), flat, density.shape, field.occupancy.numpy()
+    return _volume(density, colour, field.occupancy.numpy())
+
+
+def _volume(density: np.ndarray, colour: np.ndarray, occupancy: np.ndarray) -> tuple[Any, ...]:
+    channels = colour.shape[-1]
+    widths = (0,) * channels, (0,) * row_width(channels)
+    return density.reshape(-1), colour.reshape(-1, channels), density.shape, occupancy, *widths
 
 
 def packed_lines(
@@ -95,12 +100,12 @@ def _lines(field: VoxelField, rays: Rays, sampler: Sampler, background: Tensor) 
     packed, spans = packed_lines(field, rays)
     kind = field.density.dtype
     basis = sh_basis(rays.directions.detach().to(kind), field.settings.degree).numpy()
-    given = torch.zeros(len(rays), 0, 2, dtype=kind)
+    given = torch.zeros(len(rays), 2, 0, dtype=kind)
     if not isinstance(sampler, VoxelMarch):
         with torch.no_grad():
             samples = sampler(rays, field, None)
         delta = torch.where(samples.mask, samples.delta, -torch.ones_like(samples.delta))
-        given = torch.stack([samples.t, delta], dim=-1).to(kind)
+        given = torch.stack([samples.t, delta], dim=1).to(kind)
     behind = background.to(kind).expand(len(rays), 3).contiguous().numpy()
     return packed, basis, spans, given.contiguous().numpy(), behind
 
@@ -117,14 +122,17 @@ class _FusedPixels(torch.autograd.Function):
         lines: Lines,
         settings: np.ndarray,
     ) -> Tensor:
-        from maskfield.fields.voxel_kernels import render_rays
+        from maskfield.fields.voxel_kernels import render_rays, scratch_space
 
         count = len(lines[0])
         out = np.zeros((count, 5), settings.dtype)
         volume, limit = _volume_of(density, colour, field), _limit(field, lines)
         with Workers(torch.get_num_threads()) as workers:
             workers.run(
-                lambda _, a, b: render_rays(volume, settings, lines, a, b, limit, out), count
+                lambda _, a, b: render_rays(
+                    volume, settings, lines, a, b, scratch_space(volume, limit), out
+                ),
+                count,
             )
         ctx.save_for_backward(density, colour)
         ctx.rest = (field, lines, settings)
@@ -134,7 +142,7 @@ class _FusedPixels(torch.autograd.Function):
     def backward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, upstream: Tensor
     ) -> tuple[Tensor, Tensor, None, None, None]:
-        from maskfield.fields.voxel_kernels import render_rays_gradient
+        from maskfield.fields.voxel_kernels import render_rays_gradient, scratch_space
         from maskfield.fields.voxel_update import spread
 
         field, lines, settings = ctx.rest
@@ -148,7 +156,7 @@ class _FusedPixels(torch.autograd.Function):
             table.accumulate(
                 len(lines[0]),
                 lambda _, a, b, own, n: render_rays_gradient(
-                    volume, settings, lines, a, b, limit, g, own, n
+                    volume, settings, lines, a, b, scratch_space(volume, limit), g, own, n
                 ),
             )
             table.merge()
@@ -157,9 +165,8 @@ class _FusedPixels(torch.autograd.Function):
 
 
 def _volume_of(density: Tensor, colour: Tensor, field: VoxelField) -> tuple[Any, ...]:
-    d, c = density.detach().numpy(), colour.detach().numpy()
-    return d.reshape(-1), c.reshape(-1, c.shape[-1]), d.shape, field.occupancy.numpy()
+    return _volume(density.detach().numpy(), colour.detach().numpy(), field.occupancy.numpy())
 
 
 def _limit(field: VoxelField, lines: Lines) -> int:
-    return max(field.settings.max_samples, lines[3].shape[1])
+    return max(field.settings.max_samples, lines[3].shape[2])

@@ -1,8 +1,8 @@
-"""Numba: one ray through a voxel field: steps in occupied cells, then densities and weights.
+"""Numba: where a ray through a voxel field is sampled: steps that lie in occupied cells.
 
 Legend: p point in the field's frame (the box is [-1, 1] per axis), q contracted p, r = max |p|, t
-distance along the ray (scene units), dt interval, a = sigma * dt, w compositing weight, T
-transmittance. Kernels take plain arrays of one float type, release the GIL and know no threads.
+distance along the ray (scene units), dt interval. Kernels have one float type, release the GIL and
+know no threads; those called per ray take pointers to flat arrays (see ``ops.lanes``).
 
 ``settings`` (see ``VoxelSettings.packed``): unit, step, shift, stop, w_min, shell (0: bounded),
 distortion length, distortion strength. Voxel i has its centre at i + 0.5 (geometry.grids).
@@ -10,15 +10,12 @@ distortion length, distortion strength. Voxel i has its centre at i + 0.5 (geome
 
 from __future__ import annotations
 
-import math
-
 from numba import njit
 
+from maskfield.ops.lanes_math import FAST
+
 UNIT, STEP, SHIFT, STOP, W_MIN, SHELL, LENGTH, STRENGTH = range(8)
-FX, FY, FZ, SLOPE, WEIGHT, AFTER, TIME, DELTA, RED, GREEN, BLUE, GRAD = range(12)
-SCRATCH_COLUMNS = 12
 REACH = 64.0  # a contracted ray is followed to this many half boxes
-FAST = {"contract", "reassoc", "nsz", "arcp", "afn"}  # infinities stay legal: far may be infinite
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -46,6 +43,13 @@ def cell(q, count):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
+def occupied(occupancy, cells, x, y, z):
+    """Whether the cell of [0, 1]^3 that (x, y, z) lies in may hold something."""
+    kx, ky, kz = cells
+    return occupancy[(cell(x, kx) * ky + cell(y, ky)) * kz + cell(z, kz)] != 0
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
 def clip(ray, near, far):
     """near, far cut to the box [-1, 1]; far <= near: a miss."""
     for axis in range(3):
@@ -60,19 +64,18 @@ def clip(ray, near, far):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def march(occupancy, settings, ray, span, steps):
+def march(occupancy, cells, settings, ray, span, times, deltas, limit):
     """Steps of step * stretch whose samples lie in occupied cells; returns their number.
 
-    ray = origin and direction in the field's frame; span = near, far, offset (share of a step);
-    ``steps`` [limit, 2] receives (t, dt); the march ends when it is full.
+    ``ray`` = origin and direction in the field's frame; ``span`` = near, far, offset (share of a
+    step); ``times`` and ``deltas`` receive t and dt; the march ends when there are ``limit``.
     """
-    kx, ky, kz = occupancy.shape
     shell = settings[SHELL]
     near, far = span[0], span[1]
     if shell == 0:
         near, far = clip(ray, near, far)
     t, count, first = near, 0, True
-    while t < far and count < steps.shape[0]:
+    while t < far and count < limit:
         x, y, z = ray[0] + t * ray[3], ray[1] + t * ray[4], ray[2] + t * ray[5]
         x, y, z, stretch = contract(x, y, z, shell)
         if stretch > REACH * REACH:
@@ -82,74 +85,22 @@ def march(occupancy, settings, ray, span, steps):
             t += dt * span[2]
             first = False
             continue
-        if occupancy[cell(x, kx), cell(y, ky), cell(z, kz)] != 0:
-            steps[count, 0], steps[count, 1] = t, dt
+        if occupied(occupancy, cells, x, y, z):
+            times[count], deltas[count] = t, dt
             count += 1
         t += dt
     return count
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def softplus(x):
-    """log(1 + exp(x)) and its derivative, in the type of x."""
-    e = math.exp(-abs(x))
-    log = math.log1p(e)
-    if x < 0:
-        return log, e / (1 + e)
-    return x + log, 1 / (1 + e)
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def look_up(volume, base, sy, sx, fx, fy, fz):
-    """Trilinear value of a flat scalar volume; ``base`` is the lowest corner of the cell."""
-    a = volume[base] + fz * (volume[base + 1] - volume[base])
-    i = base + sy
-    b = volume[i] + fz * (volume[i + 1] - volume[i])
-    i = base + sx
-    c = volume[i] + fz * (volume[i + 1] - volume[i])
-    i = base + sx + sy
-    d = volume[i] + fz * (volume[i + 1] - volume[i])
-    a += fy * (b - a)
-    c += fy * (d - c)
-    return a + fx * (c - a)
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def corner(q, count):
-    """Lower neighbour and share of the upper one along an axis; border voxels go on outwards."""
-    g = q * count - 0.5
-    low = min(max(math.floor(g), 0), count - 2)
-    return low, min(max(g - low, 0.0), 1.0)
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def trace(density, shape, occupancy, settings, ray, steps, count, scratch, bases):
-    """Weights of the steps, near to far, until T < stop; returns (samples, T behind the last)."""
-    nx, ny, nz = shape
-    kx, ky, kz = occupancy.shape
-    shell = settings[SHELL]
-    through, n = 1.0, 0
-    number = density.dtype.type
-    for k in range(count):
-        t, dt = steps[k, 0], steps[k, 1]
+def keep(occupancy, cells, settings, ray, given, many, times, deltas):
+    """Those of ``many`` given steps (all t, then all dt) that lie in occupied cells."""
+    count = 0
+    for k in range(many):
+        t, dt = given[k], given[many + k]
         x, y, z = ray[0] + t * ray[3], ray[1] + t * ray[4], ray[2] + t * ray[5]
-        x, y, z, stretch = contract(x, y, z, shell)
-        if stretch == 0 or occupancy[cell(x, kx), cell(y, ky), cell(z, kz)] == 0:
-            continue
-        bx, fx = corner(x, nx)
-        by, fy = corner(y, ny)
-        bz, fz = corner(z, nz)
-        base = (bx * ny + by) * nz + bz
-        raw = look_up(density, base, nz, ny * nz, fx, fy, fz)
-        value, slope = softplus(number(raw + settings[SHIFT]))
-        scale = dt / (settings[UNIT] * stretch)
-        passing = math.exp(number(-value * scale))  # float32 exp is twice as fast as float64
-        scratch[n, FX], scratch[n, FY], scratch[n, FZ] = fx, fy, fz
-        scratch[n, SLOPE], scratch[n, WEIGHT] = slope * scale, through * (1 - passing)
-        through *= passing
-        scratch[n, AFTER], scratch[n, TIME], scratch[n, DELTA] = through, t, dt
-        bases[n] = base
-        n += 1
-        if through < settings[STOP]:
-            break
-    return n, through
+        x, y, z, stretch = contract(x, y, z, settings[SHELL])
+        if dt > 0 and stretch > 0 and occupied(occupancy, cells, x, y, z):
+            times[count], deltas[count] = t, dt
+            count += 1
+    return count

@@ -1,82 +1,90 @@
-"""Numba: colours of a ray's samples, the distortion loss, and the gradient of one ray.
+"""Numba: colours of a ray's samples, and the distortion loss.
 
-Legend and ``settings``: see ``voxel_march``. A compact gradient is a table of rows, one per voxel
-touched: ``slots`` [voxel] = row or -1, ``touched`` [row] = voxel, ``rows`` [row, 1 + channel].
-Inner loops index arrays in full: a row taken out of an array is a counted reference, and threads
-that count references to one array wait for each other.
+Legend, ``settings`` and ``samples``: see ``voxel_march`` and ``voxel_trace``. ``patterns`` holds,
+for each of r, g, b, a vector over a row's channels that is the ray's harmonics where the channel
+belongs to that colour and 0 elsewhere; a fourth one is 1 at the density, which comes after the
+channels. ``channels`` and ``entries`` are tuples as long as a row of colours and of a gradient.
 """
 
 from __future__ import annotations
 
-import math
-
 from numba import njit
 
-from maskfield.fields.voxel_march import (
-    AFTER,
-    BLUE,
-    DELTA,
-    FAST,
-    FX,
-    FY,
-    FZ,
-    GRAD,
-    GREEN,
-    LENGTH,
-    RED,
-    SHELL,
-    SLOPE,
-    STRENGTH,
-    TIME,
-    W_MIN,
-    WEIGHT,
-)
-
-BLOCK = 16  # channels of a row come in whole cache lines of float32
+from maskfield.fields.voxel_march import LENGTH, SHELL, STRENGTH
+from maskfield.fields.voxel_trace import BLUE, DELTA, FX, FY, FZ, GRAD, GREEN, RED, TIME, WEIGHT
+from maskfield.ops.lanes import LANES, below, total
+from maskfield.ops.lanes_math import FAST, sigmoid
+from maskfield.ops.lanes_memory import load, store, zeros
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
-def corner_weights(out, fx, fy, fz):
-    """Weights of the eight corners, index bits (4, 2, 1) = (x, y, z)."""
-    gx, gy, gz = 1 - fx, 1 - fy, 1 - fz
-    out[0], out[1], out[2], out[3] = gx * gy * gz, gx * gy * fz, gx * fy * gz, gx * fy * fz
-    out[4], out[5], out[6], out[7] = fx * gy * gz, fx * gy * fz, fx * fy * gz, fx * fy * fz
+@njit(nogil=True, fastmath=FAST, forceinline=True)
+def set_patterns(patterns, basis, terms, entries):
+    """``patterns`` [4, entry] of a ray from its ``basis`` [term]."""
+    for c in range(3):
+        for k in range(terms):
+            patterns[c * len(entries) + c * terms + k] = basis[k]
+    patterns[3 * len(entries) + 3 * terms] = 1
 
 
-@njit(nogil=True, cache=True, fastmath=FAST)
-def mix(colour, base, sy, sx, weights, mixed):
-    """Weighted sum of the eight corner rows into the first channels of ``mixed``."""
-    w0, w1, w2, w3 = weights[0], weights[1], weights[2], weights[3]
-    w4, w5, w6, w7 = weights[4], weights[5], weights[6], weights[7]
-    i, j, k = base + sy, base + sx, base + sx + sy
-    for c in range(colour.shape[1]):
-        low = w0 * colour[base, c] + w1 * colour[base + 1, c]
-        low += w2 * colour[i, c] + w3 * colour[i + 1, c]
-        high = w4 * colour[j, c] + w5 * colour[j + 1, c]
-        high += w6 * colour[k, c] + w7 * colour[k + 1, c]
-        mixed[c] = low + high
+@njit(nogil=True, fastmath=FAST, forceinline=True)
+def mix_pair(colour, voxel, fz, channels):
+    """Channels between two voxels that follow each other along z."""
+    near = load(colour, voxel * len(channels), channels)
+    return near + (load(colour, (voxel + 1) * len(channels), channels) - near) * fz
+
+
+@njit(nogil=True, fastmath=FAST, forceinline=True)
+def mix(colour, base, sy, sx, fx, fy, fz, channels):
+    """Trilinear channels in the cell whose lowest corner is ``base``."""
+    low = mix_pair(colour, base, fz, channels)
+    low = low + (mix_pair(colour, base + sy, fz, channels) - low) * fy
+    base += sx
+    high = mix_pair(colour, base, fz, channels)
+    high = high + (mix_pair(colour, base + sy, fz, channels) - high) * fy
+    return low + (high - low) * fx
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def shade(colour, strides, basis, settings, scratch, bases, n, weights, mixed, sums):
-    """Colours of the samples that matter (w > w_min) into ``scratch``; ``sums`` = r, g, b, w t."""
-    terms = basis.shape[0]
-    sums[0], sums[1], sums[2], sums[3] = 0.0, 0.0, 0.0, 0.0
-    for i in range(n):
-        w = scratch[i, WEIGHT]
-        scratch[i, RED], scratch[i, GREEN], scratch[i, BLUE], scratch[i, GRAD] = 0.0, 0.0, 0.0, 0.0
-        sums[3] += w * scratch[i, TIME]
-        if w <= settings[W_MIN]:
-            continue
-        corner_weights(weights, scratch[i, FX], scratch[i, FY], scratch[i, FZ])
-        mix(colour, bases[i], strides[0], strides[1], weights, mixed)
-        for c in range(3):
-            value = mixed[0] * 0
-            for k in range(terms):
-                value += mixed[c * terms + k] * basis[k]
-            value = 1 / (1 + math.exp(-value))
-            scratch[i, RED + c] = value
-            sums[c] += w * value
+def mix_samples(colour, shape, channels, entries, w_min, samples, row, bases, n, patterns):
+    """Colours before the sigmoid of the samples that matter (w > w_min)."""
+    red = load(patterns, 0, channels)
+    green = load(patterns, len(entries), channels)
+    blue = load(patterns, 2 * len(entries), channels)
+    sy, sx = shape[2], shape[1] * shape[2]
+    for k in range(n):
+        if samples[WEIGHT * row + k] > w_min:
+            fx, fy, fz = samples[FX * row + k], samples[FY * row + k], samples[FZ * row + k]
+            mixed = mix(colour, bases[k], sy, sx, fx, fy, fz, channels)
+            samples[RED * row + k] = total(mixed * red)
+            samples[GREEN * row + k] = total(mixed * green)
+            samples[BLUE * row + k] = total(mixed * blue)
+
+
+@njit(nogil=True, fastmath=FAST, forceinline=True)
+def show(samples, place, w, lowest):
+    """Colour of 16 samples in place of their value before the sigmoid; returns w * colour."""
+    none = zeros(samples, LANES)
+    value = below(lowest, w, sigmoid(load(samples, place, LANES)), none)
+    store(samples, place, value)
+    return w * value
+
+
+@njit(nogil=True, cache=True, fastmath=FAST)
+def shade(w_min, samples, row, n):
+    """Colours and their sum, from what :func:`mix_samples` left; returns r, g, b, sum of w t.
+
+    Samples with w <= w_min have no colour.
+    """
+    none = zeros(samples, LANES)
+    red, green, blue, depth = none, none, none, none
+    for k in range(0, n, len(LANES)):
+        w = load(samples, WEIGHT * row + k, LANES)
+        red = red + show(samples, RED * row + k, w, none + w_min)
+        green = green + show(samples, GREEN * row + k, w, none + w_min)
+        blue = blue + show(samples, BLUE * row + k, w, none + w_min)
+        depth = depth + w * load(samples, TIME * row + k, LANES)
+        store(samples, GRAD * row + k, none)
+    return total(red), total(green), total(blue), total(depth)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -86,69 +94,22 @@ def warp(t, contracted, length):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def distortion(settings, scratch, n):
+def distortion(settings, samples, row, n):
     """Distortion loss of one ray (mip-NeRF 360, eq. 15); adds strength * its gradient to GRAD."""
     length, contracted = settings[LENGTH], settings[SHELL] > 0
-    total, total_s = 0.0, 0.0
+    total_w, total_s = 0.0, 0.0
     for i in range(n):
-        w = scratch[i, WEIGHT]
-        total += w
-        total_s += w * warp(scratch[i, TIME], contracted, length)
-    below, below_s, loss = 0.0, 0.0, 0.0
+        w = samples[WEIGHT * row + i]
+        total_w += w
+        total_s += w * warp(samples[TIME * row + i], contracted, length)
+    below_w, below_s, loss = 0.0, 0.0, 0.0
     for i in range(n):
-        w, s = scratch[i, WEIGHT], warp(scratch[i, TIME], contracted, length)
-        width = warp(scratch[i, TIME] + scratch[i, DELTA], contracted, length) - s
-        above, above_s = total - below - w, total_s - below_s - w * s
-        pull = s * (below - above) - (below_s - above_s)
+        w, s = samples[WEIGHT * row + i], warp(samples[TIME * row + i], contracted, length)
+        width = warp(samples[TIME * row + i] + samples[DELTA * row + i], contracted, length) - s
+        above_w, above_s = total_w - below_w - w, total_s - below_s - w * s
+        pull = s * (below_w - above_w) - (below_s - above_s)
         loss += w * pull + w * w * width / 3
-        scratch[i, GRAD] += settings[STRENGTH] * (2 * pull + 2 * w * width / 3)
-        below += w
+        samples[GRAD * row + i] += settings[STRENGTH] * (2 * pull + 2 * w * width / 3)
+        below_w += w
         below_s += w * s
     return loss
-
-
-@njit(nogil=True, cache=True, fastmath=FAST)
-def scatter(
-    strides, basis, settings, scratch, bases, n, through, grad, back, weights, mixed, table, count
-):
-    """Gradient of one ray into a compact gradient; returns the rows in use.
-
-    GRAD holds dL/dw of each sample without its colour part; ``grad`` = dL/d(r, g, b), ``back`` =
-    dL/dT behind the last sample; ``table`` = (slots, touched, rows). Samples without a colour
-    (w <= w_min) get no gradient.
-    """
-    slots, touched, rows = table
-    terms = basis.shape[0]
-    tail = through * back
-    for j in range(n):
-        i = n - 1 - j
-        w = scratch[i, WEIGHT]
-        pull = (
-            scratch[i, GRAD]
-            + grad[0] * scratch[i, RED]
-            + grad[1] * scratch[i, GREEN]
-            + grad[2] * scratch[i, BLUE]
-        )
-        raw = (scratch[i, AFTER] * pull - tail) * scratch[i, SLOPE]
-        tail += w * pull
-        if w <= settings[W_MIN]:
-            continue
-        corner_weights(weights, scratch[i, FX], scratch[i, FY], scratch[i, FZ])
-        for c in range(3):
-            v = scratch[i, RED + c]
-            for k in range(terms):
-                mixed[1 + c * terms + k] = grad[c] * w * v * (1 - v) * basis[k]
-        mixed[0] = raw
-        for k in range(8):
-            share = weights[k]
-            if share == 0:
-                continue
-            voxel = bases[i] + (k >> 2) * strides[1] + ((k >> 1) & 1) * strides[0] + (k & 1)
-            slot = slots[voxel]
-            if slot < 0:
-                slot = count
-                slots[voxel], touched[slot] = slot, voxel
-                count += 1
-            for c in range(rows.shape[1]):
-                rows[slot, c] += share * mixed[c]
-    return count

@@ -6,11 +6,12 @@ import math
 
 from numba import njit
 
-from maskfield.fields.voxel_march import FAST
+from maskfield.ops.lanes_math import FAST
+from maskfield.ops.lanes_memory import data, load, store
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def merge(slots, touched, rows, first, last):
+def merge(slots, touched, first, last):
     """Free the slots of rows [first, last) that are still a voxel's own."""
     for i in range(first, last):
         if touched[i] >= 0:
@@ -18,18 +19,19 @@ def merge(slots, touched, rows, first, last):
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
-def add_rows(touched, rows, other_slots, other_touched, other_rows, first, last):
-    """Take over what another thread holds for the voxels of rows [first, last)."""
-    channels = rows.shape[1]
+def add_rows(touched, rows, table, first, last, entries):
+    """Take over what another thread's ``table`` holds for the voxels of rows [first, last)."""
+    other_slots, other_touched, other_rows = table
+    own, other = data(rows), data(other_rows)
     for i in range(first, last):
         voxel = touched[i]
         if voxel < 0:
             continue
         k = other_slots[voxel]
         if k >= 0:
-            for c in range(channels):
-                rows[i, c] += other_rows[k, c]
-                other_rows[k, c] = 0
+            place = i * len(entries)
+            more = load(other, k * len(entries), entries)
+            store(own, place, load(own, place, entries) + more)
             other_touched[k] = -1
             other_slots[voxel] = -1
 
@@ -60,16 +62,16 @@ def smooth(density, colour, shape, touched, rows, first, last, for_density, for_
         voxel = touched[i]
         if voxel < 0:
             continue
-        rows[i, 0] += sparsity
+        rows[i, channels] += sparsity
         for side in range(6):
             step = neighbour(shape, voxel // nyz, (voxel // nz) % shape[1], voxel % nz, side)
             if step == 0:
                 continue
             d = density[voxel] - density[voxel + step]
-            rows[i, 0] += for_density * min(max(d, -1.0), 1.0)
+            rows[i, channels] += for_density * min(max(d, -1.0), 1.0)
             for c in range(channels):
                 d = colour[voxel, c] - colour[voxel + step, c]
-                rows[i, 1 + c] += for_colour * min(max(d, -1.0), 1.0)
+                rows[i, c] += for_colour * min(max(d, -1.0), 1.0)
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
@@ -77,43 +79,41 @@ def update(density, colour, moments, touched, rows, first, last, lr_density, lr_
     """RMSprop on the touched voxels, one second moment for density and one for all colours.
 
     ``moments`` [voxel, 3] = both second moments and the voxel's share of the density's step. The
-    first touch sets a moment to the squared gradient, its bias-corrected value. Zeroes the rows.
+    first touch sets a moment to the squared gradient, its bias-corrected value.
     """
     channels = colour.shape[1]
     for i in range(first, last):
         voxel = touched[i]
-        if voxel >= 0:
-            g = rows[i, 0]
-            v = moments[voxel, 0]
-            v = g * g if v == 0 else beta * v + (1 - beta) * g * g
-            moments[voxel, 0] = v
-            density[voxel] -= moments[voxel, 2] * lr_density * g / (math.sqrt(v) + 1e-12)
-            total = rows[i, 0] * 0
+        if voxel < 0:
+            continue
+        g = rows[i, channels]
+        v = moments[voxel, 0]
+        v = g * g if v == 0 else beta * v + (1 - beta) * g * g
+        moments[voxel, 0] = v
+        density[voxel] -= moments[voxel, 2] * lr_density * g / (math.sqrt(v) + 1e-12)
+        size = g * 0
+        for c in range(channels):
+            size += rows[i, c] * rows[i, c]
+        if size > 0:
+            size /= channels
+            v = moments[voxel, 1]
+            v = size if v == 0 else beta * v + (1 - beta) * size
+            moments[voxel, 1] = v
+            rate = lr_colour / (math.sqrt(v) + 1e-12)
             for c in range(channels):
-                total += rows[i, 1 + c] * rows[i, 1 + c]
-            if total > 0:
-                total /= channels
-                v = moments[voxel, 1]
-                v = total if v == 0 else beta * v + (1 - beta) * total
-                moments[voxel, 1] = v
-                rate = lr_colour / (math.sqrt(v) + 1e-12)
-                for c in range(channels):
-                    colour[voxel, c] -= rate * rows[i, 1 + c]
-        for c in range(rows.shape[1]):
-            rows[i, c] = 0
+                colour[voxel, c] -= rate * rows[i, c]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
 def spread(touched, rows, first, last, density, colour):
-    """Write rows into dense gradients and zero them."""
+    """Write rows into dense gradients."""
+    channels = colour.shape[1]
     for i in range(first, last):
         voxel = touched[i]
         if voxel >= 0:
-            density[voxel] = rows[i, 0]
-            for c in range(colour.shape[1]):
-                colour[voxel, c] = rows[i, 1 + c]
-        for c in range(rows.shape[1]):
-            rows[i, c] = 0
+            density[voxel] = rows[i, channels]
+            for c in range(channels):
+                colour[voxel, c] = rows[i, c]
 
 
 @njit(nogil=True, cache=True, fastmath=FAST)
