@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import numba
 import torch
 
 from maskfield.core.errors import ConfigError
@@ -47,7 +48,11 @@ def choose_device(name: str) -> torch.device:
 
 
 def use_threads(threads: int | None) -> int:
-    """Set torch's CPU threads (None leaves them) and return how many it uses."""
+    """Set the CPU threads of torch and numba (None leaves them); returns how many torch uses.
+
+    Both may share one OpenMP runtime, where the last to set a number sets it for both.
+    """
     if threads is not None:
+        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
         torch.set_num_threads(threads)
     return torch.get_num_threads()
