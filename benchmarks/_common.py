@@ -45,9 +45,13 @@ def environment_line() -> str:
 
 
 def time_alternating(
-    calls: Mapping[str, Callable[[], object]], repeats: int = 5, warm: int = 1
+    calls: Mapping[str, Callable[[], object]], repeats: int = 5, warm: int = 1, rest: float = 0.0
 ) -> dict[str, list[float]]:
-    """Seconds of each call, ``repeats`` warm runs of all of them in turn (drift hits all alike)."""
+    """Seconds of each call, ``repeats`` warm runs of all of them in turn (drift hits all alike).
+
+    ``rest`` seconds before each: torch's threads spin for a while after a call, and would take the
+    cores from the next one.
+    """
     for call in calls.values():
         for _ in range(warm):
             call()
@@ -55,6 +59,7 @@ def time_alternating(
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
+            time.sleep(rest)
             start = time.perf_counter()
             call()
             _synchronise()

@@ -4,10 +4,10 @@
 
 Same rays, same samples, equal results: the fused pass, the twin on embedding_bag and the twin on
 grid_sample give the loss and the gradients of density and colour; medians of warm runs that
-alternate in one process. Rays come in squares of --patch x --patch pixels, as the fine stage of a
-fit draws them. grid_sample is timed twice: on our channels-last volume, which torch reads several
-times faster, and on a volume stored channels first, torch's usual layout. Peak memory comes from
-one fresh process per path.
+alternate in one process, with a short rest between them. Rays come in squares of --patch x --patch
+pixels, as the fine stage of a fit draws them. grid_sample is timed twice: on our channels-last
+volume, which torch reads several times faster, and on a volume stored channels first, torch's
+usual layout. Peak memory comes from one fresh process per path.
 """
 
 from __future__ import annotations
@@ -198,12 +198,12 @@ def main() -> None:
     parser.add_argument("--longest", type=int, default=128)
     parser.add_argument("--patch", type=int, default=VoxelFitConfig().patches[-1])
     parser.add_argument("--steps", type=int, default=1000, help="of the fit before")
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--repeats", type=int, default=9)
     options = parser.parse_args()
     field, batch = prepared(options.rays, options.longest, options.patch, options.steps)
     paths = calls(field, batch)
     differences = agreement(field, batch)
-    seconds = medians(time_alternating(paths, options.repeats))
+    seconds = medians(time_alternating(paths, options.repeats, rest=0.1))
     extra = memories(field, batch)
     samples = VoxelMarch()(batch.rays, field).mask.sum().item()
     print(environment_line())

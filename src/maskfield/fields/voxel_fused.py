@@ -46,14 +46,21 @@ def _volume(density: np.ndarray, colour: np.ndarray, occupancy: np.ndarray) -> t
 def packed_lines(
     field: VoxelField, rays: Rays, offset: Tensor | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rays in the field's frame [ray, 6] and their spans [ray, 3] = near, far, offset."""
-    matrix = field.field_from_world.double()
-    origins = rays.origins.detach().double() @ matrix[:3, :3].T + matrix[:3, 3]
-    directions = rays.directions.detach().double() @ matrix[:3, :3].T
-    half = torch.full_like(rays.near, 0.5) if offset is None else offset
-    spans = torch.stack([rays.near, rays.far, half], dim=1).detach()
-    kind = field.density.dtype
-    return torch.cat([origins, directions], 1).to(kind).numpy(), spans.to(kind).numpy()
+    """Rays in the field's frame [ray, 6] and their spans [ray, 3] = near, far, offset.
+
+    Computed by NumPy: after a matrix product torch's threads go on spinning for some milliseconds,
+    on the cores that the kernels are about to use.
+    """
+    kind = field.density.detach().numpy().dtype
+    matrix = field.field_from_world.numpy().astype(np.float64)
+    lines = np.empty((len(rays), 6), kind)
+    lines[:, :3] = rays.origins.detach().numpy() @ matrix[:3, :3].T + matrix[:3, 3]
+    lines[:, 3:] = rays.directions.detach().numpy() @ matrix[:3, :3].T
+    spans = np.full((len(rays), 3), 0.5, kind)
+    spans[:, 0], spans[:, 1] = rays.near.detach().numpy(), rays.far.detach().numpy()
+    if offset is not None:
+        spans[:, 2] = offset.detach().numpy()
+    return lines, spans
 
 
 def fused_render(

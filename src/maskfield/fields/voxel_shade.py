@@ -14,7 +14,9 @@ from maskfield.fields.voxel_march import LENGTH, SHELL, STRENGTH
 from maskfield.fields.voxel_trace import BLUE, DELTA, FX, FY, FZ, GRAD, GREEN, RED, TIME, WEIGHT
 from maskfield.ops.lanes import LANES, below, total
 from maskfield.ops.lanes_math import FAST, sigmoid
-from maskfield.ops.lanes_memory import load, store, zeros
+from maskfield.ops.lanes_memory import fetch, load, store, zeros
+
+AHEAD = 6  # samples: rows are asked for so long before they are used
 
 
 @njit(nogil=True, fastmath=FAST, forceinline=True)
@@ -44,6 +46,15 @@ def mix(colour, base, sy, sx, fx, fy, fz, channels):
     return low + (high - low) * fx
 
 
+@njit(nogil=True, fastmath=FAST, forceinline=True)
+def fetch_cell(colour, base, sy, sx, channels):
+    """Ask for the rows of the eight corners of a cell; two that follow each other are one piece."""
+    for side in range(4):
+        voxel = base + (side >> 1) * sx + (side & 1) * sy
+        fetch(colour, voxel * len(channels))
+        fetch(colour, (voxel + 2) * len(channels) - 1)
+
+
 @njit(nogil=True, cache=True, fastmath=FAST)
 def mix_samples(colour, shape, channels, entries, w_min, samples, row, bases, n, patterns):
     """Colours before the sigmoid of the samples that matter (w > w_min)."""
@@ -52,6 +63,7 @@ def mix_samples(colour, shape, channels, entries, w_min, samples, row, bases, n,
     blue = load(patterns, 2 * len(entries), channels)
     sy, sx = shape[2], shape[1] * shape[2]
     for k in range(n):
+        fetch_cell(colour, bases[min(k + AHEAD, n - 1)], sy, sx, channels)
         if samples[WEIGHT * row + k] > w_min:
             fx, fy, fz = samples[FX * row + k], samples[FY * row + k], samples[FZ * row + k]
             mixed = mix(colour, bases[k], sy, sx, fx, fy, fz, channels)

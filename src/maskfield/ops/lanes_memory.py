@@ -12,6 +12,7 @@ from typing import Any
 
 from llvmlite import ir
 from numba import types
+from numba.core import cgutils
 from numba.core.errors import TypingError
 
 from maskfield.ops.lanes import Lanes, emitted
@@ -78,3 +79,18 @@ def zeros(typing: Any, pointer: Any, form: Any) -> Any:
         return ir.Constant(context.get_value_type(lanes), None)
 
     return lanes(pointer, form), code
+
+
+@emitted
+def fetch(typing: Any, pointer: Any, start: Any) -> Any:
+    """Ask for the cache line of an element that will be needed soon; any address is allowed."""
+
+    def code(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        word = ir.IntType(32)
+        place = builder.bitcast(builder.gep(args[0], [args[1]]), ir.IntType(8).as_pointer())
+        call = ir.FunctionType(ir.VoidType(), [place.type, word, word, word])
+        function = cgutils.get_or_insert_function(builder.module, call, "llvm.prefetch.p0")
+        builder.call(function, [place, word(0), word(3), word(1)])  # to read, keep near, data
+        return context.get_dummy_value()
+
+    return types.void(pointer, types.intp), code
