@@ -625,9 +625,10 @@ def convert(
 ) -> str:
     """Official files to ours and back; the two suffixes say what is meant.
 
-    ``.npz`` <-> ``.safetensors`` grids of NeRF-RPN and NeRF-MAE; official NeRF-MAE checkpoint
-    ``.pt`` -> weights ``.safetensors``; our weights or run folder -> official ``.pt``. Strict:
-    every tensor must find its place, else the error lists what differs.
+    ``.npz`` <-> ``.safetensors`` grids of NeRF-RPN and NeRF-MAE; official checkpoint ``.pt``
+    (masked autoencoder, detector, semantic labelling, super-resolution) -> weights
+    ``.safetensors``; our weights or run folder -> official ``.pt``. Strict: every tensor must find
+    its place, else the error lists what differs.
 
     Args:
         source: the file (or run folder) to convert.

@@ -16,8 +16,9 @@ def convert(
 ) -> None:
     """Official files to ours and back; what is written follows from the two suffixes.
 
-    NeRF-RPN grid .npz <-> .safetensors; official NeRF-MAE checkpoint .pt -> weights .safetensors;
-    weights or a run folder -> official .pt. Strict: every tensor must find its place.
+    NeRF-RPN grid .npz <-> .safetensors; official checkpoint .pt of NeRF-MAE or NeRF-RPN (masked
+    autoencoder, detector, semantic labelling, super-resolution) -> weights .safetensors; weights or
+    a run folder -> official .pt. Strict: every tensor must find its place.
 
     Args:
         source: the file (or run folder) to convert.

@@ -16,6 +16,14 @@ if TYPE_CHECKING:
 
 PRETRAINED, SCRATCH = "pretrained", "scratch"
 ZOO_ENCODER = "zoo:nerf-mae-tiny"
+_WANTED = (
+    "give --init PATH (a run of `maskfield pretrain`, or the official nerf_mae_pretrained.pt), or "
+    "--init scratch"
+)
+_WANTED_DETECTOR = (
+    "give --init PATH (a run of the same recipe, or an official detector of this architecture), "
+    "or --init scratch"
+)
 
 
 def finetune_by_recipe(
@@ -94,10 +102,18 @@ def _weights(init: str, scratch: Path, config: RunConfig) -> str | None:
 
     if init == SCRATCH:
         return None
+    return _packaged(config) if init == PRETRAINED else ours(init, scratch, _source(config))
+
+
+def _source(config: RunConfig) -> RunConfig:
+    """The run whose weights this one starts from: a masked autoencoder's, or one like itself.
+
+    An autoencoder always has its positional table, whether or not the new network takes it.
+    """
     base = getattr(config.method, "base", None)
-    if init != PRETRAINED:
-        return ours(init, scratch, config if base is None else replace(config, method=base))
-    return _packaged(config)
+    if base is None:
+        return config
+    return replace(config, method=replace(base, positional_table=True))
 
 
 def _packaged(config: RunConfig) -> str:
@@ -116,7 +132,6 @@ def _packaged(config: RunConfig) -> str:
             "no pre-trained weights of this size come with the package",
             field="init",
             value=PRETRAINED,
-            remedy="give --init PATH (a run of `maskfield pretrain`, or the official "
-            "nerf_mae_pretrained.pt), or --init scratch",
+            remedy=_WANTED if isinstance(base, NerfMAEConfig) else _WANTED_DETECTOR,
         )
     return ZOO_ENCODER

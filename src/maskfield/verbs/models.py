@@ -97,7 +97,8 @@ def _restored(path: StrPath, device: str, kinds: Any, wanted: str) -> Loaded[Any
         raise CheckpointError(
             f"an official checkpoint does not say enough to build {wanted}",
             file=path,
-            remedy="start a training from it with `maskfield finetune --init`, and give that run",
+            remedy="make weights of ours from it: `maskfield convert official.pt "
+            "weights.safetensors` (--recipe gives what the file does not say)",
         )
     found = restore_model(path, device)
     if not isinstance(found.model, kinds):

@@ -58,7 +58,7 @@ def absolute(data: str) -> str:
 
 def ours(init: str | None, scratch: Path, config: RunConfig) -> str | None:
     """Official weights become a file of ours that fits this run's network."""
-    from maskfield.verbs.convert import OFFICIAL_WEIGHTS, import_weights
+    from maskfield.verbs.weights import OFFICIAL_WEIGHTS, import_weights
 
     if init is None or Path(init).suffix.lower() not in OFFICIAL_WEIGHTS:
         return init

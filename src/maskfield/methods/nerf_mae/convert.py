@@ -17,7 +17,9 @@ from torch import Tensor
 from maskfield.core.errors import CheckpointError
 from maskfield.core.files import StrPath
 from maskfield.engine.checkpoint import read_foreign, write_foreign
+from maskfield.engine.strict import load_strictly
 from maskfield.methods.nerf_mae.config import NerfMAEConfig
+from maskfield.methods.nerf_mae.downstream import scratch
 from maskfield.methods.nerf_mae.model import NerfMAE
 from maskfield.nn.positional import sincos_3d
 
@@ -25,7 +27,7 @@ StateDict = dict[str, Tensor]
 ENCODER_KEYS = ("pos_embed", "mask_token", "patch_partition.", "stages.")
 DECODER_KEYS = ("decoder4.", "decoder3.", "decoder2.", "decoder1.")
 TABLE = "encoder.pos_embed"
-DIFF_LINES = 12
+BASE = "base."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,28 +67,8 @@ def load_official_weights(
     given = from_official(state_dict)
     if TABLE in given and TABLE in ours and given[TABLE].shape != ours[TABLE].shape:
         given[TABLE] = _resized_table(given[TABLE], ours[TABLE])
-    lines = difference(given, ours)
-    if lines:
-        raise CheckpointError(
-            "the checkpoint does not fit this model:\n    " + _shortened(lines),
-            file=file,
-            remedy="choose the size the checkpoint was trained with (see NerfMAEConfig and SIZES)",
-        )
-    model.load_state_dict(given)
-
-
-def difference(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """Readable lines: missing and unexpected keys, shapes that differ. Empty when all agrees."""
-    missing = [f"missing     {k} {tuple(expected[k].shape)}" for k in expected if k not in given]
-    unexpected = [
-        f"unexpected  {k} {tuple(v.shape)}" for k, v in given.items() if k not in expected
-    ]
-    shapes = [
-        f"shape       {k}: checkpoint {tuple(v.shape)}, model {tuple(expected[k].shape)}"
-        for k, v in given.items()
-        if k in expected and v.shape != expected[k].shape
-    ]
-    return shapes + missing + unexpected
+    remedy = "choose the size the checkpoint was trained with (see NerfMAEConfig and SIZES)"
+    load_strictly(model, given, part="model", remedy=remedy, file=file)
 
 
 def read_official(path: StrPath) -> OfficialCheckpoint:
@@ -95,69 +77,15 @@ def read_official(path: StrPath) -> OfficialCheckpoint:
     Raises:
         CheckpointError: missing, damaged, not an official MAE checkpoint (a detector, say).
     """
-    return _official(read_foreign(path), Path(path))
+    return checkpoint_of(read_foreign(path), path)
 
 
-def write_official(
-    model: NerfMAE,
-    path: StrPath,
-    *,
-    epoch: int = 0,
-    train_args: Mapping[str, Any] | None = None,
-) -> Path:
-    """Write a ``.pt`` that the official code loads.
+def checkpoint_of(content: Any, path: StrPath) -> OfficialCheckpoint:
+    """The same for content that was read already; fine-tuned networks have the same form.
 
     Raises:
-        CheckpointError: a size the official code cannot build.
+        CheckpointError: another form.
     """
-    path = Path(path)
-    if model.config.embed_dim % 6 or not model.config.positional_table:
-        raise CheckpointError(
-            "the official code cannot build this size",
-            file=path,
-            field="embed_dim, positional_table",
-            value=(model.config.embed_dim, model.config.positional_table),
-            remedy="keep it in our own format",
-        )
-    weights = {k: v.detach().cpu().contiguous() for k, v in to_official(model.state_dict()).items()}
-    content = {"epoch": epoch, "state_dict": weights, "train_args": dict(train_args or {})}
-    return write_foreign(path, content)
-
-
-def config_from_official(state_dict: Mapping[str, Tensor]) -> NerfMAEConfig:
-    """The config that fits an official state dict, read from its shapes.
-
-    Raises:
-        CheckpointError: keys a NeRF-MAE always has are missing.
-    """
-    keys = {key.removeprefix("module."): value for key, value in state_dict.items()}
-    try:
-        _, _, _, tokens, width = keys["pos_embed"].shape
-        patch = keys["patch_partition.0.weight"].shape[-1]
-        depths = tuple(_stage_depth(keys, stage) for stage in range(4))
-        bias = "attn.relative_position_bias_table"
-        heads = tuple(keys[f"stages.{s}.{min(s, 1)}.{bias}"].shape[1] for s in range(4))
-    except (KeyError, ValueError) as error:
-        raise CheckpointError(
-            f"not the state dict of a NeRF-MAE: {error} is missing or has another shape",
-            field="state_dict",
-            value=sorted(keys)[:4],
-            remedy="give the pre-training checkpoint (a detector has backbone_state_dict instead)",
-        ) from error
-    return NerfMAEConfig(
-        resolution=tokens * patch, embed_dim=width, depths=depths, heads=heads, patch=patch
-    )
-
-
-def load_official(path: StrPath) -> NerfMAE:
-    """The model of an official checkpoint, size and resolution read from the file."""
-    checkpoint = read_official(path)
-    model = config_from_official(checkpoint.state_dict).build()
-    load_official_weights(model, checkpoint.state_dict, file=path)
-    return model
-
-
-def _official(content: Any, path: Path) -> OfficialCheckpoint:
     if not isinstance(content, dict) or not isinstance(content.get("state_dict"), Mapping):
         found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise CheckpointError(
@@ -172,6 +100,98 @@ def _official(content: Any, path: Path) -> OfficialCheckpoint:
         epoch=int(content.get("epoch") or 0),
         train_args=content.get("train_args") or {},
     )
+
+
+def write_official(
+    model: NerfMAE,
+    path: StrPath,
+    *,
+    epoch: int = 0,
+    train_args: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a ``.pt`` that the official code loads.
+
+    Raises:
+        CheckpointError: a size the official code cannot build.
+    """
+    refuse_unofficial(model.config, path, table=True)
+    return write_state(to_official(model.state_dict()), path, epoch=epoch, train_args=train_args)
+
+
+def write_state(
+    state_dict: Mapping[str, Tensor],
+    path: StrPath,
+    *,
+    epoch: int = 0,
+    train_args: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write weights with official names in the form of ``epoch_N.pt``."""
+    weights = {k: v.detach().cpu().contiguous() for k, v in state_dict.items()}
+    content = {"epoch": epoch, "state_dict": weights, "train_args": dict(train_args or {})}
+    return write_foreign(path, content)
+
+
+def refuse_unofficial(config: NerfMAEConfig, path: StrPath, *, table: bool = False) -> None:
+    """Refuse to write what the official code cannot build.
+
+    Args:
+        table: whether a positional table is needed; networks trained from scratch have none.
+
+    Raises:
+        CheckpointError: a width the official table cannot have, no table, or no relative bias.
+    """
+    needed = table or config.positional_table
+    if (needed and (config.embed_dim % 6 or not config.positional_table)) or (
+        not config.relative_bias
+    ):
+        raise CheckpointError(
+            "the official code cannot build this size",
+            file=path,
+            field="embed_dim, positional_table, relative_bias",
+            value=(config.embed_dim, config.positional_table, config.relative_bias),
+            remedy="keep it in our own format",
+        )
+
+
+def config_from_official(
+    state_dict: Mapping[str, Tensor], *, resolution: int | None = None
+) -> NerfMAEConfig:
+    """The config that fits an official state dict, read from its shapes.
+
+    Fine-tuned networks answer with their encoder, whose names may stand behind ``base.``.
+
+    Args:
+        resolution: cube side of a network without a positional table (fine-tuned from scratch),
+            which does not show it; None: a table must be there.
+
+    Raises:
+        CheckpointError: keys a NeRF-MAE always has are missing.
+    """
+    keys = {k.removeprefix("module.").removeprefix(BASE): v for k, v in state_dict.items()}
+    try:
+        width, _, _, _, patch = keys["patch_partition.0.weight"].shape
+        table = None if resolution and "pos_embed" not in keys else keys["pos_embed"]
+        depths = tuple(_stage_depth(keys, stage) for stage in range(4))
+        bias = "attn.relative_position_bias_table"
+        heads = tuple(keys[f"stages.{s}.{min(s, 1)}.{bias}"].shape[1] for s in range(4))
+        side = int(resolution or 0) if table is None else table.shape[3] * patch
+    except (KeyError, ValueError, IndexError) as error:
+        raise CheckpointError(
+            f"not the state dict of a NeRF-MAE: {error} is missing or has another shape",
+            field="state_dict",
+            value=sorted(keys)[:4],
+            remedy="give the pre-training checkpoint (a detector has backbone_state_dict instead)",
+        ) from error
+    size = NerfMAEConfig(resolution=side, embed_dim=width, depths=depths, heads=heads, patch=patch)
+    return size if table is not None else scratch(size)
+
+
+def load_official(path: StrPath) -> NerfMAE:
+    """The model of an official checkpoint, size and resolution read from the file."""
+    checkpoint = read_official(path)
+    model = config_from_official(checkpoint.state_dict).build()
+    load_official_weights(model, checkpoint.state_dict, file=path)
+    return model
 
 
 def _our_name(key: str) -> str:
@@ -197,8 +217,3 @@ def _stage_depth(keys: Mapping[str, Tensor], stage: int) -> int:
     prefix = f"stages.{stage}."
     blocks = {k[len(prefix) :].split(".")[0] for k in keys if k.startswith(prefix)}
     return len(blocks) - (stage > 0)
-
-
-def _shortened(lines: list[str]) -> str:
-    more = [f"... and {len(lines) - DIFF_LINES} more"] if len(lines) > DIFF_LINES else []
-    return "\n    ".join(lines[:DIFF_LINES] + more)

@@ -91,7 +91,7 @@ class NerfMAETask:
 
     def conventions(self) -> dict[str, Any]:
         """What the network was shown; a checkpoint shown something else is refused."""
-        return {"kind": "NerfMAE", "input": INPUT, "resolution": self._method.resolution}
+        return mae_conventions(self._method)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """One group: weight decay acts on every trainable tensor (spec nerf_mae 6)."""
@@ -132,6 +132,11 @@ class NerfMAETask:
             rgb_weight=m.rgb_weight,
             alpha_weight=m.alpha_weight,
         )
+
+
+def mae_conventions(method: NerfMAEConfig) -> dict[str, Any]:
+    """What a masked autoencoder is shown, as its checkpoints say it."""
+    return {"kind": "NerfMAE", "input": INPUT, "resolution": method.resolution}
 
 
 def _checked(config: RunConfig) -> tuple[NerfMAEConfig, GridDataConfig]:

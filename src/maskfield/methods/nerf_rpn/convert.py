@@ -13,11 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from maskfield.core.errors import CheckpointError
 from maskfield.core.files import StrPath
 from maskfield.engine.checkpoint import read_foreign, write_foreign
+from maskfield.engine.strict import load_strictly
 from maskfield.methods.nerf_rpn.config import (
     AnchorConfig,
     FCOSConfig,
@@ -41,7 +42,6 @@ PYRAMID, RESNET_PYRAMID = "fpn_neck.", ("latlayers.", "smooths.")
 ENCODER, BASE, TABLE = "encoder.", "base.", "encoder.pos_embed"
 HEAD_PREFIX = {"fcos": "head.", "anchor": "", "objectness": ""}
 REGION_NAMES = {"bbox_pred.": "RCNN_bbox_pred.", "cls_score.": "RCNN_cls_score."}
-DIFF_LINES = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,36 +79,6 @@ def head_to_official(state_dict: Mapping[str, Tensor], kind: HeadKind) -> StateD
     return {_official_head_name(k, kind): value for k, value in state_dict.items()}
 
 
-def load_strictly(
-    network: nn.Module, given: Mapping[str, Tensor], *, part: str, file: StrPath | None = None
-) -> None:
-    """Load weights (our names) into a network.
-
-    Raises:
-        CheckpointError: a key is missing or unexpected, or a shape differs; the message lists them.
-    """
-    lines = difference(given, network.state_dict())
-    if lines:
-        raise CheckpointError(
-            f"the checkpoint does not fit this {part}:\n    " + _shortened(lines),
-            file=file,
-            remedy="build the detector from the checkpoint (load_official), or choose the "
-            "backbone and head it was trained with",
-        )
-    network.load_state_dict(dict(given))
-
-
-def difference(given: Mapping[str, Tensor], expected: Mapping[str, Tensor]) -> list[str]:
-    """Readable lines: shapes that differ, missing and unexpected keys. Empty when all agrees."""
-    both = [k for k in expected if k in given and given[k].shape != expected[k].shape]
-    shapes = [
-        f"shape       {k}: checkpoint {tuple(given[k].shape)}, model {tuple(expected[k].shape)}"
-        for k in both
-    ]
-    missing = [f"missing     {k}" for k in expected if k not in given]
-    return shapes + missing + [f"unexpected  {k}" for k in given if k not in expected]
-
-
 def load_official_weights(
     detector: Detector, official: OfficialDetector, *, file: StrPath | None = None
 ) -> None:
@@ -138,7 +108,34 @@ def read_official(path: StrPath) -> OfficialDetector:
     Raises:
         CheckpointError: missing, damaged, or not a detector (a masked autoencoder, say).
     """
-    return _detector_of(read_foreign(path), Path(path))
+    return detector_of(read_foreign(path), path)
+
+
+def detector_of(content: Any, path: StrPath) -> OfficialDetector:
+    """The same for content that was read already.
+
+    Raises:
+        CheckpointError: not a detector.
+    """
+    found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
+    kinds: list[HeadKind] = []
+    if isinstance(content, dict):
+        kinds = [k for k, name in HEAD_FIELDS.items() if name in content]
+    if not kinds:
+        raise CheckpointError(
+            "not an official NeRF-RPN checkpoint (no fcos, rpn_head or RCNN weights)",
+            file=path,
+            field="keys",
+            value=found,
+            remedy="give model_best.pt of a detector; a masked autoencoder is another method",
+        )
+    return OfficialDetector(
+        head_kind=kinds[0],
+        head=dict(content[HEAD_FIELDS[kinds[0]]]),
+        backbone=content.get(BACKBONE_FIELD),
+        epoch=int(content.get("epoch") or 0),
+        train_args=content.get("train_args") or {},
+    )
 
 
 def write_official(
@@ -245,28 +242,6 @@ def _children(keys: Mapping[str, Tensor], prefix: str) -> int:
     return len({k[len(prefix) :].split(".")[0] for k in keys if k.startswith(prefix)})
 
 
-def _detector_of(content: Any, path: Path) -> OfficialDetector:
-    found = sorted(map(str, content)) if isinstance(content, dict) else type(content).__name__
-    kinds: list[HeadKind] = []
-    if isinstance(content, dict):
-        kinds = [k for k, name in HEAD_FIELDS.items() if name in content]
-    if not kinds:
-        raise CheckpointError(
-            "not an official NeRF-RPN checkpoint (no fcos, rpn_head or RCNN weights)",
-            file=path,
-            field="keys",
-            value=found,
-            remedy="give model_best.pt of a detector; a masked autoencoder is another method",
-        )
-    return OfficialDetector(
-        head_kind=kinds[0],
-        head=dict(content[HEAD_FIELDS[kinds[0]]]),
-        backbone=content.get(BACKBONE_FIELD),
-        epoch=int(content.get("epoch") or 0),
-        train_args=content.get("train_args") or {},
-    )
-
-
 def _our_backbone_name(key: str) -> str:
     key = key.removeprefix("module.").removeprefix(BASE)
     if key.startswith(PYRAMID):
@@ -290,8 +265,3 @@ def _official_head_name(key: str, kind: HeadKind) -> str:
 
 def _stored(state_dict: StateDict) -> StateDict:
     return {k: v.detach().cpu().contiguous() for k, v in state_dict.items()}
-
-
-def _shortened(lines: list[str]) -> str:
-    more = [f"... and {len(lines) - DIFF_LINES} more"] if len(lines) > DIFF_LINES else []
-    return "\n    ".join(lines[:DIFF_LINES] + more)

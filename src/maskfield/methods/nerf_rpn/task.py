@@ -80,7 +80,7 @@ class DetectionTask:
 
     def conventions(self) -> dict[str, Any]:
         """What the network was shown; a checkpoint shown something else is refused."""
-        return {"kind": "Detector", "input": INPUT, "resolution": self.data.resolution}
+        return detector_conventions(self.data)
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """One group: weight decay acts on every trainable tensor (spec nerf_rpn 10)."""
@@ -142,6 +142,11 @@ def checked_detector(
             remedy="set both to the same number",
         )
     return detector, data
+
+
+def detector_conventions(data: GridDataConfig) -> dict[str, Any]:
+    """What a detector is shown, as its checkpoints say it."""
+    return {"kind": "Detector", "input": INPUT, "resolution": data.resolution}
 
 
 def collate(examples: list[Example]) -> Batch:

@@ -11,11 +11,12 @@ from torch import Tensor
 
 from maskfield.core.errors import ConfigError
 from maskfield.data.labelled_grids import open_labelled
+from maskfield.data.network_input import INPUT
 from maskfield.engine.config import RunConfig
 from maskfield.engine.task import Loaders, StepOutput
 from maskfield.methods.nerf_mae.downstream import SemanticNetwork
 from maskfield.methods.nerf_mae.downstream_config import SemanticConfig
-from maskfield.methods.nerf_mae.finetuning.voxels import INPUT, Batch, VoxelTask
+from maskfield.methods.nerf_mae.finetuning.voxels import Batch, VoxelTask
 from maskfield.metrics.segmentation import (
     ClassCounts,
     class_counts,
@@ -45,7 +46,7 @@ class SemanticTask(VoxelTask[SemanticNetwork]):
                 remedy="start from a recipe such as nerf-mae-segment:tiny-cpu",
             )
         super().__init__(config, method.base, method.base.resolution)
-        self.class_names = method.class_names
+        self.method, self.class_names = method, method.class_names
         self.train_source, self.validation_source = open_labelled(self.data, len(self.class_names))
         self.model = method.build()
         labels = (self.train_source.labels(i) for i in range(len(self.train_source)))
@@ -83,12 +84,7 @@ class SemanticTask(VoxelTask[SemanticNetwork]):
 
     def conventions(self) -> dict[str, Any]:
         """What the network was shown and what its classes mean."""
-        return {
-            "kind": "SemanticNetwork",
-            "input": INPUT,
-            "resolution": self.base.resolution,
-            "class_names": list(self.class_names),
-        }
+        return semantic_conventions(self.method)
 
     @torch.no_grad()
     def figures(self, directory: Path) -> list[Path]:
@@ -100,3 +96,13 @@ class SemanticTask(VoxelTask[SemanticNetwork]):
         path = directory / "labels.png"
         save_labels_found(batch, found, self.class_names, path)
         return [path]
+
+
+def semantic_conventions(method: SemanticConfig) -> dict[str, Any]:
+    """What a semantic network is shown and what its classes mean, as its checkpoints say it."""
+    return {
+        "kind": "SemanticNetwork",
+        "input": INPUT,
+        "resolution": method.base.resolution,
+        "class_names": list(method.class_names),
+    }

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from maskfield.core.errors import ConfigError
 from maskfield.data.labelled_grids import open_finer
+from maskfield.data.network_input import INPUT
 from maskfield.engine.config import RunConfig
 from maskfield.engine.task import Loaders, StepOutput
 from maskfield.methods.nerf_mae.downstream import (
@@ -21,7 +22,7 @@ from maskfield.methods.nerf_mae.downstream import (
     super_resolution_loss,
 )
 from maskfield.methods.nerf_mae.downstream_config import SuperResolutionConfig
-from maskfield.methods.nerf_mae.finetuning.voxels import INPUT, Batch, VoxelTask
+from maskfield.methods.nerf_mae.finetuning.voxels import Batch, VoxelTask
 from maskfield.methods.nerf_mae.metrics import official_metrics
 
 
@@ -80,12 +81,7 @@ class SuperResolutionTask(VoxelTask[SuperResolution | PlainSuperResolution]):
 
     def conventions(self) -> dict[str, Any]:
         """What the network was shown and what it answers."""
-        return {
-            "kind": "SuperResolution",
-            "input": INPUT,
-            "resolution": self.base.resolution,
-            "fine_resolution": self.method.fine_resolution,
-        }
+        return super_resolution_conventions(self.method)
 
     @torch.no_grad()
     def figures(self, directory: Path) -> list[Path]:
@@ -97,6 +93,16 @@ class SuperResolutionTask(VoxelTask[SuperResolution | PlainSuperResolution]):
         path = directory / "superres.png"
         save_finer(batch, prediction, path, alpha=self.method.alpha_weight > 0)
         return [path]
+
+
+def super_resolution_conventions(method: SuperResolutionConfig) -> dict[str, Any]:
+    """What a super-resolution network is shown and answers, as its checkpoints say it."""
+    return {
+        "kind": "SuperResolution",
+        "input": INPUT,
+        "resolution": method.base.resolution,
+        "fine_resolution": method.fine_resolution,
+    }
 
 
 def _alpha_error(

@@ -19,7 +19,6 @@ from maskfield.methods.nerf_mae.config import NerfMAEConfig
 from maskfield.methods.nerf_mae.finetuning.transfer import transfer
 from maskfield.methods.nerf_mae.layout import pad_to_cube
 
-INPUT = "rgb in [0, 1], alpha by the nerf_mae rule (step 0.01); axes x, y, z; z up"
 Batch = dict[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
 
