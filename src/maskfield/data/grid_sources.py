@@ -1,4 +1,4 @@
-"""Where training grids come from: procedural rooms, a grid store, grid files, official features.
+"""Where training grids come from: procedural rooms, a store, files, official features, a table.
 
 Every source answers the same question, ``rgba(i)``: colour and alpha as float32 [4, x, y, z].
 Procedural rooms are rasterised once, into a store in the cache, and read from there.
@@ -22,6 +22,7 @@ from maskfield.core.log import Progress
 from maskfield.data.config import DensityRule, GridDataConfig
 from maskfield.data.radiance_grid import RadianceGrid, load_grid
 from maskfield.data.readers import nerf_rpn
+from maskfield.data.readers.general_csv import GeneralRow, read_general_csv
 from maskfield.data.store import GridStore, is_store, open_store
 
 ROOMS_REVISION = 2  # raise when the procedural rooms change, so that cached grids are made again
@@ -100,6 +101,18 @@ class GridFiles:
         return load_grid(path)
 
 
+@dataclass(frozen=True)
+class TableGrids(GridFiles):
+    """The grids of a ``general`` CSV: names and box tables are those of its rows."""
+
+    table: Path = Path()
+    rows: tuple[GeneralRow, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return tuple(row.name for row in self.rows)
+
+
 def open_grids(config: GridDataConfig) -> tuple[GridSource, GridSource]:
     """Training and validation grids of a data config.
 
@@ -111,6 +124,8 @@ def open_grids(config: GridDataConfig) -> tuple[GridSource, GridSource]:
     folder = Path(config.path)
     if is_store(folder):
         return _from_store(open_store(folder), config)
+    if folder.suffix.lower() == ".csv":
+        return _from_table(folder, config)
     return _from_files(folder, config)
 
 
@@ -170,6 +185,18 @@ def _from_files(folder: Path, config: GridDataConfig) -> tuple[GridSource, GridS
     for source in sources:
         check_grids(source)
     return sources
+
+
+def _from_table(table: Path, config: GridDataConfig) -> tuple[GridSource, GridSource]:
+    """Rows in order; a table has no split of its own: see ``split_file`` and ``holdout``."""
+    parts = _present({row.name: row for row in read_general_csv(table)}, config, table)
+    train, validation = (
+        TableGrids(tuple(row.features for row in rows), config.density, table, rows)
+        for rows in parts
+    )
+    check_grids(train)
+    check_grids(validation)
+    return train, validation
 
 
 def check_grids(source: GridFiles) -> None:

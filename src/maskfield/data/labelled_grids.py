@@ -10,6 +10,10 @@ labels     ``labels/NAME.safetensors``         ``voxel/NAME.npy`` (``data.label_
 finer      ``finer/NAME.safetensors``          ``features_256/NAME.npz`` (``data.finer_folder``)
 =========  ==================================  ============================================
 
+A ``general`` CSV names the boxes of each row itself (``.npy`` in voxels, ``.json`` in the world
+frame); its rows without boxes are left out of training with boxes. Labels and finer grids of row
+NAME lie in the CSV's folder, as above.
+
 Boxes and label ids are checked when a source is opened, before training time is spent.
 """
 
@@ -27,7 +31,14 @@ from torch import Tensor
 from maskfield.core.errors import DataError
 from maskfield.core.files import read_json
 from maskfield.data.config import BoxKind, GridDataConfig
-from maskfield.data.grid_sources import GridFiles, GridSource, StoredGrids, open_grids, room_store
+from maskfield.data.grid_sources import (
+    GridFiles,
+    GridSource,
+    StoredGrids,
+    TableGrids,
+    open_grids,
+    room_store,
+)
 from maskfield.data.label_grid import load_labels
 from maskfield.data.readers.nerf_rpn import boxes_in_voxels, read_boxes
 from maskfield.geometry.boxes import Boxes3D
@@ -169,19 +180,27 @@ def _boxed(source: GridSource, kind: BoxKind, keep: tuple[int, ...] | None) -> B
 def _rows(
     source: GridSource, index: int, kind: BoxKind, keep: tuple[int, ...] | None
 ) -> Float[Tensor, "n k"]:
-    boxes = _voxel_boxes(source, index, kind)
+    path = _box_file(source, index, kind)
+    if path is None:
+        return torch.zeros(0, 7 if kind == "obb" else 6)
+    boxes = _voxel_boxes(source, index, path)
     if keep is not None and len(boxes):
         boxes = boxes[torch.isin(boxes.label, torch.tensor(keep))]
     return boxes.rows() if kind == "obb" else boxes.aligned_rows()
 
 
-def _voxel_boxes(source: GridSource, index: int, kind: BoxKind) -> Boxes3D:
+def _box_file(source: GridSource, index: int, kind: BoxKind) -> Path | None:
+    """Where the boxes of a grid lie; None: the grid is known to have none."""
+    if isinstance(source, TableGrids):
+        return source.rows[index].boxes
     name, root = source.names[index], _root(source)
-    table = root / kind / f"{name}.npy"
-    if table.is_file():
-        return read_boxes(table, source.frame(index)[1])
-    path = _one_of((root / "boxes" / f"{name}.json", table), "boxes")
+    return _one_of((root / kind / f"{name}.npy", root / "boxes" / f"{name}.json"), "boxes")
+
+
+def _voxel_boxes(source: GridSource, index: int, path: Path) -> Boxes3D:
     box, resolution = source.frame(index)
+    if path.suffix == ".npy":
+        return read_boxes(path, resolution)
     try:
         boxes = Boxes3D.from_json(read_json(path))
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
@@ -249,7 +268,9 @@ def _root(source: GridSource) -> Path:
     """The folder that holds what belongs to the grids."""
     if isinstance(source, StoredGrids):
         return source.store.folder
-    assert isinstance(source, GridFiles)  # the two sources there are
+    if isinstance(source, TableGrids):
+        return source.table.parent
+    assert isinstance(source, GridFiles)  # the three sources there are
     folder = source.files[0].parent
     return folder.parent if folder.name == "features" else folder
 
