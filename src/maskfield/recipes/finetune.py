@@ -40,13 +40,15 @@ def with_labels(config: RunConfig, share: float) -> RunConfig:
 
 def detect_tiny_cpu() -> RunConfig:
     """Boxes of procedural rooms at 64 voxels: minutes on two cores."""
-    method = TransferDetectorConfig(base=SIZES["tiny"], head=TINY_HEAD, channels=64)
+    method = TransferDetectorConfig(
+        base=SIZES["tiny"], head=TINY_HEAD, channels=64, norm_outputs=True
+    )
     return _run("nerf-mae-detect:tiny-cpu", method, TINY_DATA, 1e-3, detection_engine(600, 200))
 
 
 def detect_small() -> RunConfig:
     """Swin-T at 96 voxels on one accelerator."""
-    method = TransferDetectorConfig(base=SMALL_BASE)
+    method = TransferDetectorConfig(base=SMALL_BASE, norm_outputs=True)
     engine = detection_engine(20_000, 1000)
     return _run("nerf-mae-detect:small", method, SMALL_DATA, 1e-4, engine)
 

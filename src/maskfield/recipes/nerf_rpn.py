@@ -6,14 +6,14 @@ from dataclasses import replace
 
 from maskfield.data.config import GridDataConfig
 from maskfield.engine.config import EngineConfig, OptimConfig, RunConfig, ScheduleConfig
-from maskfield.methods.nerf_rpn.config import BACKBONES, FCOSConfig, NerfRPNConfig, SwinConfig
+from maskfield.methods.nerf_rpn.config import SWIN_S, FCOSConfig, NerfRPNConfig, SwinConfig
 
 TINY_HEAD = FCOSConfig(convs=2, pre_nms_count=400, post_nms_count=400)
 
 
 def tiny_cpu() -> RunConfig:
     """Procedural rooms at 64 voxels, a network of 1.6 M parameters: minutes on two cores."""
-    swin = SwinConfig(embed_dim=24, depths=(2, 2, 2, 2), heads=(1, 2, 4, 8))
+    swin = SwinConfig(embed_dim=24, depths=(2, 2, 2, 2), heads=(1, 2, 4, 8), norm_outputs=True)
     return RunConfig(
         name="nerf-rpn:tiny-cpu",
         method=NerfRPNConfig(backbone=swin, head=TINY_HEAD, channels=64, resolution=64),
@@ -28,7 +28,9 @@ def small() -> RunConfig:
     """Swin-T at 96 voxels on one accelerator."""
     return RunConfig(
         name="nerf-rpn:small",
-        method=NerfRPNConfig(backbone=BACKBONES["swin_t"], resolution=96),
+        method=NerfRPNConfig(
+            backbone=replace(SWIN_S, depths=(2, 2, 6, 2), norm_outputs=True), resolution=96
+        ),
         data=GridDataConfig(resolution=96, batch_size=8, train_count=1024, validation_count=64),
         optim=OptimConfig(lr=3e-4, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
@@ -40,7 +42,7 @@ def paper() -> RunConfig:
     """The released recipe for 3D-FRONT: Swin-S, FCOS, oriented boxes, 200 epochs of 122 scenes."""
     return RunConfig(
         name="nerf-rpn:paper",
-        method=NerfRPNConfig(backbone=BACKBONES["swin_s"], head=FCOSConfig()),
+        method=NerfRPNConfig(backbone=SWIN_S, head=FCOSConfig()),
         data=GridDataConfig(
             path="data/front3d_rpn_data", resolution=160, batch_size=8, workers=4, density="exp"
         ),

@@ -1,4 +1,4 @@
-"""The demo of NeRF-MAE: photographs → field → grid → masked pre-training → report."""
+"""The demo of NeRF-MAE: photographs → field → grid → masked pre-training → boxes → report."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from maskfield.verbs.demo_plan import FULL, QUICK, DemoJob, Stages
 
 if TYPE_CHECKING:
     from maskfield.data.radiance_grid import RadianceGrid
+    from maskfield.data.scene import Scene
     from maskfield.engine.config import RunConfig
     from maskfield.figures.report import Section
     from maskfield.methods.nerf_mae.model import NerfMAE
     from maskfield.verbs.demo_stages import Sight
 
 _MARK = ".maskfield-demo"
-_CLEARED = ("scene", "fit", "pretrain")
+_CLEARED = ("scene", "fit", "pretrain", "detect-pretrained", "detect-scratch")
 
 
 @dataclass
@@ -47,16 +48,17 @@ def run_demo(
     _refuse_what_would_be_cleared(job)
     model = None if init is None else trained_network(init)
     resolution = job.size.resolution if model is None else model.config.resolution
-    grid, sight = _photographs_to_grid(job, record, resolution)
+    scene, grid, sight = _photographs_to_grid(job, record, resolution)
     if model is None:
         model = _train(job, record)
     _hide_and_bring_back(job, record, model, grid, sight)
+    _find_boxes(job, record, grid, scene)
     return _write(job, record)
 
 
 def _photographs_to_grid(
     job: DemoJob, record: Record, resolution: int
-) -> tuple[RadianceGrid, Sight]:
+) -> tuple[Scene, RadianceGrid, Sight]:
     """Photographs, a field fitted to them, and its grid as the network sees it; how to draw it."""
     from maskfield.verbs import demo_sections as sections
     from maskfield.verbs import demo_stages as do
@@ -74,7 +76,7 @@ def _photographs_to_grid(
         record.shown.append(sections.fit_section(scene, fitted))
         record.shown.append(sections.grid_section(grids, do.sight_of(scene)))
     record.numbers["fit"] = {"step": fitted.step, **fitted.metrics}
-    return grids[-1], do.sight_of(scene)
+    return scene, grids[-1], do.sight_of(scene)
 
 
 def _train(job: DemoJob, record: Record) -> NerfMAE:
@@ -106,6 +108,20 @@ def _hide_and_bring_back(
     record.numbers["reconstruction"] = found.errors
 
 
+def _find_boxes(job: DemoJob, record: Record, grid: RadianceGrid, scene: Scene) -> None:
+    """Two detectors trained here where a network was, else the one that comes with the package."""
+    from maskfield.verbs import demo_detection as detection
+
+    with record.stages("find boxes" if record.config is None else "fine-tune two detectors"):
+        if record.config is None or job.data is not None:
+            found = detection.find_with_package(grid, scene)
+        else:
+            found = detection.train_and_find(job, record.config, grid, scene)
+    with record.stages("draw"):
+        record.shown.append(detection.detection_section(job, found, grid, scene))
+    record.numbers["detection"] = detection.numbers(found)
+
+
 # ------------------------------------------------------------------ the report and its folder
 
 
@@ -135,7 +151,10 @@ def _subtitle(record: Record) -> str:
 
     trained = "" if record.config is None else "masked pre-training → "
     total = duration(sum(record.stages.seconds.values()))
-    return f"photographs → radiance field → grid → {trained}masked and brought back, in {total}"
+    return (
+        f"photographs → radiance field → grid → {trained}masked and brought back → boxes, "
+        f"in {total}"
+    )
 
 
 def _environment() -> dict[str, str]:

@@ -22,6 +22,7 @@ class DemoSize:
         train_grids, validation_grids: rasterised rooms.
         batch, steps: of pre-training. validate_every: steps between measurements.
         shown: pictures of reconstructions beside the first.
+        detect_rooms, detect_steps: rooms with boxes, and steps, that a detector learns from.
     """
 
     views: int
@@ -38,6 +39,8 @@ class DemoSize:
     steps: int
     validate_every: int
     shown: int
+    detect_rooms: int
+    detect_steps: int
 
 
 FULL = DemoSize(
@@ -55,6 +58,8 @@ FULL = DemoSize(
     steps=180,
     validate_every=60,
     shown=3,
+    detect_rooms=64,
+    detect_steps=150,
 )
 QUICK = DemoSize(
     views=60,
@@ -71,6 +76,8 @@ QUICK = DemoSize(
     steps=120,
     validate_every=30,
     shown=2,
+    detect_rooms=16,
+    detect_steps=20,
 )
 
 

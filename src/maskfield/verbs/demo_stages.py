@@ -97,7 +97,7 @@ def fit(job: DemoJob, scene: Scene) -> RunResult:
     """A voxel field; of one's own photographs just as `maskfield fit` does it."""
     from maskfield.fields.fit import fit_scene
 
-    return _finished(fit_scene(scene, job.folder / "fit", _fit_config(job)))
+    return finished(fit_scene(scene, job.folder / "fit", _fit_config(job)))
 
 
 def _fit_config(job: DemoJob) -> RunConfig:
@@ -149,12 +149,12 @@ def trained_network(path: Path | str) -> NerfMAE:
     """
     from maskfield.engine.restore import restore_model
     from maskfield.methods.nerf_mae.model import NerfMAE
-    from maskfield.verbs.convert import OFFICIAL_WEIGHTS, convert_file
+    from maskfield.verbs.weights import OFFICIAL_WEIGHTS, weights_in
 
     if Path(path).suffix.lower() in OFFICIAL_WEIGHTS:
         with tempfile.TemporaryDirectory() as scratch:
             ours = Path(scratch) / "init.safetensors"
-            convert_file(Path(path), ours, density="auto", recipe=None)
+            weights_in(Path(path), ours, recipe=None)
             return trained_network(ours)
     restored = restore_model(path, device="cpu")
     if not isinstance(restored.model, NerfMAE):
@@ -208,10 +208,10 @@ def pretrain(job: DemoJob, config: RunConfig) -> RunResult:
     """Masked pre-training."""
     from maskfield.engine.loop import run
 
-    return _finished(run(config, job.folder / "pretrain"))
+    return finished(run(config, job.folder / "pretrain"))
 
 
-def _finished(result: RunResult) -> RunResult:
+def finished(result: RunResult) -> RunResult:
     """The result, unless Ctrl-C ended the run early: then the demo ends too."""
     if result.interrupted:
         raise KeyboardInterrupt(f"the state of step {result.step} is saved in {result.folder}")

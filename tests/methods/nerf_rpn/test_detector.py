@@ -175,3 +175,15 @@ def test_nothing_found_is_an_empty_answer(head, rotated: bool, grids: list[Tenso
         found = network(grids)
     assert [len(scene) for scene in found] == [0, 0]
     assert found[0].boxes.shape == (0, 7 if rotated else 6)
+
+
+def test_normalised_maps_do_not_drown_each_other() -> None:
+    """A pre-trained encoder's maps differ in size; normalised ones reach the pyramid alike."""
+    from maskfield.methods.nerf_rpn.config import SwinConfig
+    from maskfield.methods.nerf_rpn.model.backbones import build_backbone
+
+    swin = SwinConfig(embed_dim=12, depths=(1, 1, 1, 1), heads=(1, 1, 2, 2), norm_outputs=True)
+    backbone = build_backbone(swin, 8)
+    maps = backbone.encode(torch.rand(1, 4, 32, 32, 32))
+    for scale, m in zip((1.0, 1.0, 1.0, 1.0), maps, strict=True):
+        assert m.std(dim=1, unbiased=False).mean() == pytest.approx(scale, abs=0.01)

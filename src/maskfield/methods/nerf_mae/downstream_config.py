@@ -32,11 +32,13 @@ class TransferDetectorConfig:
 
     Attributes:
         base: size of the encoder. head: FCOS or anchors. channels: of every pyramid level.
+        norm_outputs: normalise the encoder's maps before the pyramid; officially not.
     """
 
     base: NerfMAEConfig
     head: FCOSConfig | AnchorConfig = FCOSConfig()
     channels: int = 256
+    norm_outputs: bool = False
 
     def detector(self) -> NerfRPNConfig:
         """The same as a plain detector's config; grids are padded to the pre-trained cube."""
@@ -49,6 +51,7 @@ class TransferDetectorConfig:
             patch=base.patch,
             stochastic_depth=base.stochastic_depth,
             table_resolution=base.resolution if base.positional_table else None,
+            norm_outputs=self.norm_outputs,
         )
         return NerfRPNConfig(
             backbone=swin, head=self.head, channels=self.channels, resolution=base.resolution

@@ -31,6 +31,9 @@ class SwinConfig:
         stochastic_depth: drop rate of the last block (officially 0 for FCOS, 0.1 for anchors).
         table_resolution: cube side the positional table of a pre-trained encoder was made for;
             None has no table, as every detector trained from scratch.
+        norm_outputs: normalise each map over its channels before the pyramid. Officially not; the
+            maps of a pre-trained encoder differ in size by an order of magnitude, and without it
+            the coarse ones drown the fine ones on their way down the pyramid.
     """
 
     kind: Literal["swin"] = "swin"
@@ -41,6 +44,7 @@ class SwinConfig:
     patch: int = 4
     stochastic_depth: float = 0.0
     table_resolution: int | None = None
+    norm_outputs: bool = False
 
     def __post_init__(self) -> None:
         widths = [self.embed_dim * 2**i for i in range(len(self.depths))]

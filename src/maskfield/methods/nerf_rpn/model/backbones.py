@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -22,10 +23,18 @@ class Backbone(nn.Module):
     Args:
         encoder: answers maps channels-first, fine to coarse.
         fpn_neck: maps to levels.
+        norm_outputs: see :class:`SwinConfig`.
     """
 
-    def __init__(self, encoder: nn.Module, fpn_neck: FeaturePyramid | ResNetPyramid) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        fpn_neck: FeaturePyramid | ResNetPyramid,
+        *,
+        norm_outputs: bool = False,
+    ) -> None:
         super().__init__()
+        self.norm_outputs = norm_outputs
         self.encoder = encoder
         self.fpn_neck = fpn_neck
         self.out_channels = fpn_neck.out_channels
@@ -49,7 +58,10 @@ class Backbone(nn.Module):
         keep: Keep | None = None
         if self.training and generator is not None:
             keep = self.encoder.draw_keep(len(grids), generator)
-        return [f.permute(0, 4, 1, 2, 3) for f in self.encoder(grids, keep=keep)]
+        maps = self.encoder(grids, keep=keep)
+        if self.norm_outputs:
+            maps = [F.layer_norm(f, f.shape[-1:]) for f in maps]
+        return [f.permute(0, 4, 1, 2, 3) for f in maps]
 
 
 def build_backbone(config: BackboneConfig, out_channels: int = 256) -> Backbone:
@@ -57,8 +69,12 @@ def build_backbone(config: BackboneConfig, out_channels: int = 256) -> Backbone:
     if isinstance(config, ResNetConfig):
         resnet = ResNet3D(config.depths, width=config.width, max_pool=config.max_pool)
         return Backbone(resnet, ResNetPyramid(resnet.widths, out_channels))
-    encoder = _swin(config) if isinstance(config, SwinConfig) else _vgg(config)
-    return Backbone(encoder, FeaturePyramid(encoder.widths, out_channels))
+    if isinstance(config, SwinConfig):
+        swin = _swin(config)
+        pyramid = FeaturePyramid(swin.widths, out_channels)
+        return Backbone(swin, pyramid, norm_outputs=config.norm_outputs)
+    vgg = _vgg(config)
+    return Backbone(vgg, FeaturePyramid(vgg.widths, out_channels))
 
 
 def _vgg(config: VGGConfig) -> VGG3D:
