@@ -15,10 +15,10 @@ from maskfield.core.registry import CONFIGS, RECIPES, TASKS, key_of, resolve
 from maskfield.data.config import GridDataConfig
 from maskfield.data.synthetic.classes import CLASS_NAMES
 from maskfield.engine.config import RunConfig
+from maskfield.methods.nerf_mae.batches import checked_data
 from maskfield.methods.nerf_mae.config import SIZES, NerfMAEConfig
 from maskfield.methods.nerf_mae.convert import refuse_unofficial
 from maskfield.methods.nerf_mae.finetuning.detect import TransferDetectionTask
-from maskfield.methods.nerf_mae.finetuning.voxels import checked_data
 from maskfield.methods.nerf_mae.model import NerfMAE
 from maskfield.methods.nerf_rpn.config import NerfRPNConfig
 from maskfield.methods.nerf_rpn.task import DetectionTask, checked_detector

@@ -272,6 +272,13 @@ def test_what_the_official_code_cannot_build_is_not_written(tmp_path: Path) -> N
     assert not (tmp_path / "a.pt").exists()
 
 
+def test_normalised_maps_have_no_official_form(tmp_path: Path) -> None:
+    method = replace(DETECTORS["swin-fcos"], backbone=replace(SWIN, norm_outputs=True))
+    with pytest.raises(CheckpointError, match="does not normalise") as caught:
+        maskfield.convert(our_file(method, tmp_path), tmp_path / "a.pt")
+    assert caught.value.field == "norm_outputs"
+
+
 def test_a_configuration_that_cannot_be_read_says_so(tmp_path: Path) -> None:
     ours = our_file(SemanticConfig(base=BASE, class_names=NAMES), tmp_path)
     maskfield.convert(ours, tmp_path / "a.pt")

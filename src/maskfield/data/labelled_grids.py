@@ -220,14 +220,7 @@ def _furniture() -> tuple[int, ...]:
 
 
 def _labelled(source: GridSource, config: GridDataConfig, classes: int) -> LabelledGrids:
-    root = _root(source)
-    files = tuple(
-        _one_of(
-            (root / "labels" / f"{n}.safetensors", root / config.label_folder / f"{n}.npy"),
-            "labels",
-        )
-        for n in source.names
-    )
+    files = _beside(source, "labels", (config.label_folder, ".npy"), "labels")
     for path in files:
         highest, lowest = (int(f(read_label_ids(path))) for f in (torch.max, torch.min))
         if lowest < 0 or highest >= classes:
@@ -250,14 +243,7 @@ def _finer(source: GridSource, config: GridDataConfig, part: str, resolution: in
         split = "train" if part == "train" else config.held_out
         count = config.train_count if part == "train" else config.validation_count
         return replace(source, store=room_store(split, count, resolution, config.cache))
-    root = _root(source)
-    files = tuple(
-        _one_of(
-            (root / "finer" / f"{n}.safetensors", root / config.finer_folder / f"{n}.npz"),
-            "finer grids",
-        )
-        for n in source.names
-    )
+    files = _beside(source, "finer", (config.finer_folder, ".npz"), "finer grids")
     return GridFiles(files, config.density)
 
 
@@ -273,6 +259,17 @@ def _root(source: GridSource) -> Path:
     assert isinstance(source, GridFiles)  # the three sources there are
     folder = source.files[0].parent
     return folder.parent if folder.name == "features" else folder
+
+
+def _beside(
+    source: GridSource, ours: str, official: tuple[str, str], what: str
+) -> tuple[Path, ...]:
+    """For every grid the file in our folder, else in the official one (folder, suffix)."""
+    root, (folder, suffix) = _root(source), official
+    return tuple(
+        _one_of((root / ours / f"{n}.safetensors", root / folder / f"{n}{suffix}"), what)
+        for n in source.names
+    )
 
 
 def _one_of(paths: Sequence[Path], what: str) -> Path:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import field
-from typing import Literal
+from typing import Literal, TypeVar
 
 from maskfield.core.config import Registered, config
 from maskfield.core.errors import ConfigError
+from maskfield.core.registry import CONFIGS, key_of
+
+T = TypeVar("T")
 
 
 @config
@@ -129,6 +132,25 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         _require(self.seed >= 0, "seed", self.seed, "0 or more")
+
+
+def of_kind(value: object, kind: type[T], *, what: str, field: str, recipe: str) -> T:
+    """A part of a run's configuration, after making sure that it is what a task works with.
+
+    Args:
+        what: the task, for the message. field: the part's name. recipe: one that has it right.
+
+    Raises:
+        ConfigError: a config of another class.
+    """
+    if isinstance(value, kind):
+        return value
+    raise ConfigError(
+        f"{what} needs a config of type {key_of(CONFIGS, kind) or kind.__name__}",
+        field=field,
+        value=type(value).__name__,
+        remedy=f"start from a recipe such as {recipe}",
+    )
 
 
 def _require(holds: bool, name: str, value: object, expected: str) -> None:

@@ -1,4 +1,4 @@
-"""Batches of padded grids for masked pre-training."""
+"""Batches of padded grids for masked pre-training, and the check of their size."""
 
 from __future__ import annotations
 
@@ -8,13 +8,35 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from maskfield.core.errors import ConfigError
 from maskfield.data.augment import Probabilities, augment, decide
 from maskfield.data.config import GridDataConfig
 from maskfield.data.grid_sources import GridSource
 from maskfield.engine.batches import ExampleBatches
+from maskfield.engine.config import RunConfig, of_kind
+from maskfield.methods.nerf_mae.config import NerfMAEConfig
 from maskfield.methods.nerf_mae.layout import pad_to_cube
 
 Batch = dict[str, Tensor]
+
+
+def checked_data(config: RunConfig, base: NerfMAEConfig) -> GridDataConfig:
+    """The run's data config, after making sure that it suits the encoder ``base``.
+
+    Raises:
+        ConfigError: data of another kind, or grids of another size than the encoder's cube.
+    """
+    what, recipe = "NeRF-MAE", "nerf-mae:tiny-cpu"
+    data = of_kind(config.data, GridDataConfig, what=what, field="data", recipe=recipe)
+    if data.resolution != base.resolution:
+        place = "method" if config.method is base else "method.base"
+        raise ConfigError(
+            "the network and the data disagree about the cube's side",
+            field=f"{place}.resolution, data.resolution",
+            value=(base.resolution, data.resolution),
+            remedy="set both to the same multiple of 32",
+        )
+    return data
 
 
 def grid_batches(

@@ -9,14 +9,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskfield.core.errors import ConfigError
-from maskfield.data.config import GridDataConfig
 from maskfield.data.grid_sources import open_grids
 from maskfield.data.network_input import INPUT
-from maskfield.engine.config import RunConfig
+from maskfield.engine.config import RunConfig, of_kind
 from maskfield.engine.seeding import mixed_seed
 from maskfield.engine.task import Loaders, StepOutput
-from maskfield.methods.nerf_mae.batches import Batch, grid_batches
+from maskfield.methods.nerf_mae.batches import Batch, checked_data, grid_batches
 from maskfield.methods.nerf_mae.config import NerfMAEConfig
 from maskfield.methods.nerf_mae.losses import mae_loss, masked_voxels
 from maskfield.methods.nerf_mae.metrics import (
@@ -46,7 +44,9 @@ class NerfMAETask:
     """
 
     def __init__(self, config: RunConfig) -> None:
-        method, data = _checked(config)
+        what, recipe = "masked pre-training", "nerf-mae:tiny-cpu"
+        method = of_kind(config.method, NerfMAEConfig, what=what, field="method", recipe=recipe)
+        data = checked_data(config, method)
         self.config = config
         self.train_source, self.validation_source = open_grids(data)
         self.model = method.build()
@@ -137,22 +137,3 @@ class NerfMAETask:
 def mae_conventions(method: NerfMAEConfig) -> dict[str, Any]:
     """What a masked autoencoder is shown, as its checkpoints say it."""
     return {"kind": "NerfMAE", "input": INPUT, "resolution": method.resolution}
-
-
-def _checked(config: RunConfig) -> tuple[NerfMAEConfig, GridDataConfig]:
-    method, data = config.method, config.data
-    if not isinstance(method, NerfMAEConfig) or not isinstance(data, GridDataConfig):
-        raise ConfigError(
-            "NeRF-MAE pre-training needs a nerf-mae method and grids as data",
-            field="method, data",
-            value=(type(method).__name__, type(data).__name__),
-            remedy="start from a recipe such as nerf-mae:tiny-cpu",
-        )
-    if method.resolution != data.resolution:
-        raise ConfigError(
-            "the network and the data disagree about the cube's side",
-            field="method.resolution, data.resolution",
-            value=(method.resolution, data.resolution),
-            remedy="set both to the same multiple of 32",
-        )
-    return method, data

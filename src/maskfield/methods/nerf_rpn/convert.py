@@ -145,7 +145,19 @@ def write_official(
     epoch: int = 0,
     train_args: Mapping[str, Any] | None = None,
 ) -> Path:
-    """Write a ``.pt`` that the official code loads."""
+    """Write a ``.pt`` that the official code loads.
+
+    Raises:
+        CheckpointError: a network that the official code would compute otherwise.
+    """
+    if isinstance(detector.config.backbone, SwinConfig) and detector.config.backbone.norm_outputs:
+        raise CheckpointError(
+            "the official code does not normalise the maps of the encoder",
+            file=path,
+            field="norm_outputs",
+            value=True,
+            remedy="keep it in our own format, or train with norm_outputs=false",
+        )
     kind = detector.config.head.kind
     content = {
         "epoch": epoch,

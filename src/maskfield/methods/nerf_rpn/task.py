@@ -17,11 +17,12 @@ from maskfield.data.config import GridDataConfig
 from maskfield.data.labelled_grids import BoxedGrids, open_boxed
 from maskfield.data.network_input import INPUT
 from maskfield.engine.batches import ExampleBatches
-from maskfield.engine.config import RunConfig
+from maskfield.engine.config import RunConfig, of_kind
 from maskfield.engine.task import Loaders, StepOutput
 from maskfield.methods.nerf_rpn.config import NerfRPNConfig
 from maskfield.metrics.detection import SceneDetections, evaluate
 
+RECIPE = "nerf-rpn:tiny-cpu"
 Example = tuple[Float[Tensor, "4 x y z"], Float[Tensor, "n k"]]
 Batch = dict[str, list[Tensor]]
 
@@ -46,9 +47,10 @@ class DetectionTask:
         self.model = self.detector_config.build()
 
     def _checked(self, config: RunConfig) -> tuple[NerfRPNConfig, GridDataConfig]:
-        if not isinstance(config.method, NerfRPNConfig):
-            raise _wrong_kind(config)
-        return checked_detector(config.method, config)
+        method = of_kind(
+            config.method, NerfRPNConfig, what="detection", field="method", recipe=RECIPE
+        )
+        return checked_detector(method, config)
 
     def loaders(self) -> Loaders:
         """Shuffled, augmented training batches and held-out batches in order."""
@@ -123,9 +125,7 @@ def checked_detector(
     Raises:
         ConfigError: other data, boxes of another kind than the head's, grids larger than the cube.
     """
-    data = config.data
-    if not isinstance(data, GridDataConfig):
-        raise _wrong_kind(config)
+    data = of_kind(config.data, GridDataConfig, what="detection", field="data", recipe=RECIPE)
     wanted = "obb" if detector.head.rotated else "aabb"
     if data.boxes != wanted:
         raise ConfigError(
@@ -168,12 +168,3 @@ class _Read:
         turned, moved = augment(grid, boxes, decisions)
         assert moved is not None  # boxes went in
         return turned, moved
-
-
-def _wrong_kind(config: RunConfig) -> ConfigError:
-    return ConfigError(
-        "detection needs a detector as method and grids as data",
-        field="method, data",
-        value=(type(config.method).__name__, type(config.data).__name__),
-        remedy="start from a recipe such as nerf-rpn:tiny-cpu",
-    )

@@ -128,7 +128,7 @@ def test_settings_that_do_not_go_together_are_refused(cache: Path) -> None:
             build_task(small("detect", cache, change))
     with pytest.raises(ConfigError, match="cube's side"):
         build_task(small("segment", cache, "data.resolution=64"))
-    with pytest.raises(ConfigError, match="grids as data"):
+    with pytest.raises(ConfigError, match="config of type grids"):
         build_task(replace(small("superres", cache), data=None))
 
 

@@ -7,9 +7,8 @@ from typing import Any
 
 from torch import Tensor
 
-from maskfield.core.errors import ConfigError
 from maskfield.data.config import GridDataConfig
-from maskfield.engine.config import RunConfig
+from maskfield.engine.config import RunConfig, of_kind
 from maskfield.methods.nerf_mae.downstream_config import TransferDetectorConfig
 from maskfield.methods.nerf_mae.finetuning.transfer import transfer
 from maskfield.methods.nerf_rpn.config import NerfRPNConfig
@@ -20,14 +19,14 @@ class TransferDetectionTask(DetectionTask):
     """:class:`DetectionTask` of a TransferDetectorConfig; ``--init`` takes a masked autoencoder."""
 
     def _checked(self, config: RunConfig) -> tuple[NerfRPNConfig, GridDataConfig]:
-        if not isinstance(config.method, TransferDetectorConfig):
-            raise ConfigError(
-                "fine-tuning for detection needs a nerf-mae-detect method",
-                field="method",
-                value=type(config.method).__name__,
-                remedy="start from a recipe such as nerf-mae-detect:tiny-cpu",
-            )
-        return checked_detector(config.method.detector(), config)
+        method = of_kind(
+            config.method,
+            TransferDetectorConfig,
+            what="fine-tuning for detection",
+            field="method",
+            recipe="nerf-mae-detect:tiny-cpu",
+        )
+        return checked_detector(method.detector(), config)
 
     def initialise(self, weights: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
         """Take over the pre-trained encoder; pyramid and head start afresh."""

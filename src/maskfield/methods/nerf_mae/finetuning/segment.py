@@ -9,10 +9,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from maskfield.core.errors import ConfigError
 from maskfield.data.labelled_grids import open_labelled
 from maskfield.data.network_input import INPUT
-from maskfield.engine.config import RunConfig
+from maskfield.engine.config import RunConfig, of_kind
 from maskfield.engine.task import Loaders, StepOutput
 from maskfield.methods.nerf_mae.downstream import SemanticNetwork
 from maskfield.methods.nerf_mae.downstream_config import SemanticConfig
@@ -37,14 +36,8 @@ class SemanticTask(VoxelTask[SemanticNetwork]):
     """
 
     def __init__(self, config: RunConfig) -> None:
-        method = config.method
-        if not isinstance(method, SemanticConfig):
-            raise ConfigError(
-                "semantic labelling needs a nerf-mae-segment method",
-                field="method",
-                value=type(method).__name__,
-                remedy="start from a recipe such as nerf-mae-segment:tiny-cpu",
-            )
+        what, recipe = "semantic labelling", "nerf-mae-segment:tiny-cpu"
+        method = of_kind(config.method, SemanticConfig, what=what, field="method", recipe=recipe)
         super().__init__(config, method.base, method.base.resolution)
         self.method, self.class_names = method, method.class_names
         self.train_source, self.validation_source = open_labelled(self.data, len(self.class_names))

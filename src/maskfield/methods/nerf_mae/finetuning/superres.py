@@ -11,10 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from maskfield.core.errors import ConfigError
 from maskfield.data.labelled_grids import open_finer
 from maskfield.data.network_input import INPUT
-from maskfield.engine.config import RunConfig
+from maskfield.engine.config import RunConfig, of_kind
 from maskfield.engine.task import Loaders, StepOutput
 from maskfield.methods.nerf_mae.downstream import (
     PlainSuperResolution,
@@ -37,14 +36,10 @@ class SuperResolutionTask(VoxelTask[SuperResolution | PlainSuperResolution]):
     """
 
     def __init__(self, config: RunConfig) -> None:
-        method = config.method
-        if not isinstance(method, SuperResolutionConfig):
-            raise ConfigError(
-                "super-resolution needs a nerf-mae-superres method",
-                field="method",
-                value=type(method).__name__,
-                remedy="start from a recipe such as nerf-mae-superres:tiny-cpu",
-            )
+        what, recipe = "super-resolution", "nerf-mae-superres:tiny-cpu"
+        method = of_kind(
+            config.method, SuperResolutionConfig, what=what, field="method", recipe=recipe
+        )
         super().__init__(config, method.base, method.fine_resolution)
         self.method = method
         self.train_source, self.validation_source = open_finer(self.data, method.fine_resolution)

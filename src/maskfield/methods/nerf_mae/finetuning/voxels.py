@@ -9,12 +9,11 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import Tensor, nn
 
-from maskfield.core.errors import ConfigError
 from maskfield.data.augment import Decisions, Probabilities, augment, decide
-from maskfield.data.config import GridDataConfig
 from maskfield.engine.batches import ExampleBatches
 from maskfield.engine.config import RunConfig
 from maskfield.engine.task import Loaders
+from maskfield.methods.nerf_mae.batches import checked_data
 from maskfield.methods.nerf_mae.config import NerfMAEConfig
 from maskfield.methods.nerf_mae.finetuning.transfer import transfer
 from maskfield.methods.nerf_mae.layout import pad_to_cube
@@ -78,30 +77,6 @@ class VoxelTask(Generic[Network]):
             seed=self.config.seed,
             train=train,
         )
-
-
-def checked_data(config: RunConfig, base: NerfMAEConfig) -> GridDataConfig:
-    """The run's data config, after making sure that it suits the network.
-
-    Raises:
-        ConfigError: data of another kind, or grids of another size than the network's cube.
-    """
-    data = config.data
-    if not isinstance(data, GridDataConfig):
-        raise ConfigError(
-            "fine-tuning needs grids as data",
-            field="data",
-            value=type(data).__name__,
-            remedy="start from a recipe such as nerf-mae-segment:tiny-cpu",
-        )
-    if data.resolution != base.resolution:
-        raise ConfigError(
-            "the network and the data disagree about the cube's side",
-            field="method.base.resolution, data.resolution",
-            value=(base.resolution, data.resolution),
-            remedy="set both to the same multiple of 32",
-        )
-    return data
 
 
 @dataclass(frozen=True)
