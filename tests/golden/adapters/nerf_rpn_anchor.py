@@ -15,10 +15,11 @@ from golden.case import Case
 from golden.comparators import ALIGN, Outputs
 from golden.registry import golden
 from golden.words import find
+from maskfield.engine.strict import load_strictly
 from maskfield.methods.nerf_rpn.coders.aligned import decode_aligned, encode_aligned
 from maskfield.methods.nerf_rpn.coders.midpoint import decode_midpoint, encode_midpoint
 from maskfield.methods.nerf_rpn.config import AnchorConfig, BoxLoss
-from maskfield.methods.nerf_rpn.convert import head_from_official, load_strictly
+from maskfield.methods.nerf_rpn.convert import head_from_official
 from maskfield.methods.nerf_rpn.losses.anchor import (
     AnchorTargets,
     Sample,

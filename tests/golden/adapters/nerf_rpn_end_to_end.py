@@ -18,6 +18,7 @@ from golden.words import find, number
 from maskfield.engine.config import OptimConfig, ScheduleConfig
 from maskfield.engine.optim import build_optimiser, clip_gradients
 from maskfield.engine.schedule import build_schedule
+from maskfield.engine.strict import load_strictly
 from maskfield.methods.nerf_rpn.config import AnchorConfig, NerfRPNConfig, ObjectnessConfig
 from maskfield.methods.nerf_rpn.convert import (
     OfficialDetector,
@@ -25,7 +26,6 @@ from maskfield.methods.nerf_rpn.convert import (
     head_from_official,
     head_to_official,
     load_official_weights,
-    load_strictly,
 )
 from maskfield.methods.nerf_rpn.losses.anchor import Sample, anchor_losses, anchor_targets
 from maskfield.methods.nerf_rpn.losses.regions import region_losses

@@ -11,6 +11,7 @@ from golden.adapters.nerf_mae_blocks import loaded
 from golden.case import Case
 from golden.registry import golden
 from golden.words import words_of
+from maskfield.engine.strict import load_strictly
 from maskfield.methods.nerf_rpn.batches import GridBatch, pad_grids
 from maskfield.methods.nerf_rpn.config import (
     BACKBONES,
@@ -26,7 +27,6 @@ from maskfield.methods.nerf_rpn.convert import (
     backbone_to_official,
     head_from_official,
     head_to_official,
-    load_strictly,
 )
 from maskfield.methods.nerf_rpn.locations import level_locations, level_validity
 from maskfield.methods.nerf_rpn.model.anchor_head import AnchorHead
