@@ -56,6 +56,25 @@ def test_render_your_own_field(folder: Path) -> None:
     assert (folder / "ball.png").is_file()
 
 
+def test_finetune_then_detect(folder: Path) -> None:
+    started = "pre-trained weights" if (folder / "pretrain").is_dir() else "nothing"
+    out = run_example("06", str(folder), "2")
+    assert f"started from: {started}" in out
+    assert "ap_50" in out
+    found = run_example("07", str(folder), "0.0")
+    assert "20 boxes" in found
+    assert "pieces overlap" in found
+    assert (folder / "boxes" / "boxes.json").is_file()
+    assert (folder / "boxes.png").is_file()
+
+
+def test_labels_for_a_grid(folder: Path) -> None:
+    out = run_example("08", str(folder), "12")
+    right = int(out.split("% of the labelled")[0].split()[-1])
+    assert 70 < right <= 100
+    assert (folder / "labels.png").is_file()
+
+
 def test_examples_are_short_and_all_tested() -> None:
     tested = Path(__file__).read_text()
     for script in EXAMPLES:
