@@ -8,6 +8,7 @@ import torch
 
 from maskfield.core.errors import CheckpointError
 from maskfield.methods.nerf_rpn.config import (
+    BACKBONES,
     AnchorConfig,
     FCOSConfig,
     NerfRPNConfig,
@@ -17,8 +18,10 @@ from maskfield.methods.nerf_rpn.config import (
     VGGConfig,
 )
 from maskfield.methods.nerf_rpn.convert import (
+    OfficialDetector,
     backbone_from_official,
     backbone_to_official,
+    config_from_official,
     head_from_official,
     head_to_official,
     load_official,
@@ -129,3 +132,26 @@ def test_an_unknown_backbone_names_what_is_missing(tmp_path: Path) -> None:
     torch.save({"backbone_state_dict": {"x": torch.zeros(1)}, "fcos_state_dict": head}, path)
     with pytest.raises(CheckpointError, match="not a detector this package knows"):
         load_official(path)
+
+
+def _released() -> dict[str, NerfRPNConfig]:
+    """The sizes official programs train; the last is the form of front3d_obb_finetuned.pt."""
+    swin = BACKBONES["swin_s"]
+    assert isinstance(swin, SwinConfig)
+    anchors = NerfRPNConfig(backbone=BACKBONES["vgg_EF"], head=AnchorConfig())
+    table = NerfRPNConfig(backbone=replace(swin, table_resolution=160), resolution=160)
+    plain = {name: NerfRPNConfig(backbone=size) for name, size in BACKBONES.items()}
+    return {**plain, "vgg_EF anchors": anchors, "nerf_mae": table}
+
+
+@pytest.mark.parametrize("name", sorted(_released()))
+def test_full_sizes_are_read_from_their_shapes(name: str) -> None:
+    config = _released()[name]
+    with torch.device("meta"):
+        detector = config.build()
+    official = OfficialDetector(
+        head_kind=config.head.kind,
+        head=head_to_official(detector.head.state_dict(), config.head.kind),
+        backbone=backbone_to_official(detector.backbone.state_dict()),
+    )
+    assert config_from_official(official) == config
