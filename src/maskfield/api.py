@@ -483,14 +483,16 @@ def evaluate(
     checkpoint: Literal["best", "last"] = "last",
     overrides: Sequence[str] = (),
     figures: bool = False,
+    answers: bool = False,
 ) -> dict[str, float]:
     """Measure a run's checkpoint on its held-out data.
 
     Args:
-        run: a run folder of :func:`fit` or :func:`pretrain`.
+        run: a run folder of :func:`fit`, :func:`pretrain` or :func:`finetune`.
         checkpoint: which of its checkpoints.
         overrides: changes of the configuration, e.g. ``"data.path=..."`` for other data.
         figures: also draw pictures and curves and write ``report.html``.
+        answers: also write every held-out answer in the official files, into ``answers``.
 
     Returns:
         the metrics, which are also in ``evaluation.json`` of the run folder; the run's own
@@ -501,7 +503,9 @@ def evaluate(
     """
     from maskfield.verbs.evaluate import evaluate_run
 
-    return evaluate_run(Path(run), checkpoint=checkpoint, overrides=overrides, figures=figures)
+    return evaluate_run(
+        Path(run), checkpoint=checkpoint, overrides=overrides, figures=figures, answers=answers
+    )
 
 
 def detect(

@@ -50,9 +50,9 @@ class Task(Protocol):
       then touches neither gradients nor optimiser. Single process only.
     - ``state_dict()`` / ``load_state_dict(state)``: state beyond the model's weights, kept in
       state.pt: tensors, dicts, lists, numbers.
-    - ``checkpoint_bytes() -> int``: room that the largest checkpoint of the run takes, for models that
-      grow on the way; asked before the first step, so that a full disk is known then. Without it:
-      the model as it is at the start, with AdamW's state.
+    - ``checkpoint_bytes() -> int``: room that the largest checkpoint of the run takes, for models
+      that grow on the way; asked before the first step, so that a full disk is known then. Without
+      it: the model as it is at the start, with AdamW's state.
     - ``conventions() -> dict``: data conventions (axes, density rule, resolution ...) stored in
       checkpoints and compared when one is loaded.
     - ``initialise(weights, header)``: take over foreign weights for ``--init``; without it the
@@ -61,6 +61,7 @@ class Task(Protocol):
     - ``share(batch, rank, world)``: one process's part of a batch, where
       ``engine.distributed.own_slice`` does not do.
     - ``figures(directory) -> list[Path]``: pictures, drawn when the run ends.
+    - ``answers(directory) -> list[Path]``: files with every held-out answer, for `evaluate`.
 
     Optional on the train loader: ``set_epoch(epoch)`` and ``seek(batch)``, see engine.feed.
     """

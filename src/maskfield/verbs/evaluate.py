@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from maskfield.core.errors import CheckpointError
+from maskfield.core.errors import CheckpointError, ConfigError
 
 if TYPE_CHECKING:
     from maskfield.core.runs import RunFolder
@@ -15,7 +15,12 @@ if TYPE_CHECKING:
 
 
 def evaluate_run(
-    folder: Path, *, checkpoint: Literal["best", "last"], overrides: Sequence[str], figures: bool
+    folder: Path,
+    *,
+    checkpoint: Literal["best", "last"],
+    overrides: Sequence[str],
+    figures: bool,
+    answers: bool,
 ) -> dict[str, float]:
     """See :func:`maskfield.api.evaluate`."""
     from maskfield.core.config import load_config, override
@@ -35,12 +40,35 @@ def evaluate_run(
         )
     config = override(load_config(folder), overrides)
     task = build_task(config)
+    if answers:
+        _require_answers(task, config)
     metrics = evaluate(found, task=task, device=config.engine.device)
     run.write_evaluation({"checkpoint": found.name, "overrides": list(overrides), **metrics})
+    if answers:
+        _answer(run, task, config)
     if figures:
         _draw(run, task, config)
         write_run_report(folder)
     return metrics
+
+
+def _require_answers(task: Task, config: RunConfig) -> None:
+    if not hasattr(task, "answers"):
+        raise ConfigError(
+            "this method has no answers to write",
+            field="answers",
+            value=type(config.method).__name__,
+            remedy="leave out --answers; detectors and semantic networks have them",
+        )
+
+
+def _answer(run: RunFolder, task: Task, config: RunConfig) -> None:
+    """Every held-out answer, in the official files, computed as during training."""
+    from maskfield.engine.precision import autocast
+
+    device = next(task.model.parameters()).device
+    with autocast(device, config.engine.precision):
+        task.answers(run.path / "answers")  # pyright: ignore[reportAttributeAccessIssue]
 
 
 def _draw(run: RunFolder, task: Task, config: RunConfig) -> None:

@@ -81,7 +81,9 @@ def test_super_resolution_equals_upsampling_first(cubes: Tensor, scale: float, s
     with torch.no_grad():
         found = network(cubes)
         maps = [f.permute(0, 4, 1, 2, 3) for f in network.encoder(cubes)]
-        wide = F.interpolate(network.decoder.answer(maps, cubes), scale_factor=scale, mode="nearest")
+        wide = F.interpolate(
+            network.decoder.answer(maps, cubes), scale_factor=scale, mode="nearest"
+        )
         expected = network.voxel_out(wide)
     assert found.shape == (1, 4, side, side, side)
     torch.testing.assert_close(found, expected)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +18,10 @@ from maskfield.data.labelled_grids import BoxedGrids, open_boxed
 from maskfield.data.network_input import INPUT
 from maskfield.engine.batches import ExampleBatches
 from maskfield.engine.config import RunConfig, of_kind
+from maskfield.engine.distributed import on_device
 from maskfield.engine.task import Loaders, StepOutput
 from maskfield.methods.nerf_rpn.config import NerfRPNConfig
+from maskfield.methods.nerf_rpn.model.outputs import Proposals
 from maskfield.metrics.detection import SceneDetections, evaluate
 
 RECIPE = "nerf-rpn:tiny-cpu"
@@ -72,13 +74,7 @@ class DetectionTask:
 
     def detections(self, batch: Batch) -> list[SceneDetections]:
         """What is found in every grid of a batch, beside its ground truth."""
-        found = self.model(batch["grids"])
-        return [
-            SceneDetections(
-                boxes=p.boxes.float().cpu(), scores=p.scores.float().cpu(), truth=truth.cpu()
-            )
-            for p, truth in zip(found, batch["boxes"], strict=True)
-        ]
+        return beside_truth(self.model(batch["grids"]), batch)
 
     def conventions(self) -> dict[str, Any]:
         """What the network was shown; a checkpoint shown something else is refused."""
@@ -99,6 +95,26 @@ class DetectionTask:
         path = directory / "detections.png"
         save_detections([g.cpu() for g in batch["grids"]], self.detections(batch), path)
         return [path]
+
+    @torch.no_grad()
+    def answers(self, directory: Path) -> list[Path]:
+        """What is found in every held-out grid, in the official files (spec nerf_rpn 2.4).
+
+        ``proposals/NAME.npz``; ``eval.json`` with the curves; ``scenes.json``: per grid, what was
+        found, missed and how well.
+        """
+        from maskfield.methods.nerf_rpn.answers import write_answers
+
+        loader = self._batches(self.validation_source, train=False)
+        found: list[SceneDetections] = []
+        levels: list[Tensor] = []
+        for batch in on_device(loader, next(self.model.parameters()).device):
+            proposals = self.model(batch["grids"])
+            found += beside_truth(proposals, batch)
+            levels += [p.levels.cpu() for p in proposals]
+        count = self.detector_config.head.post_nms_count
+        names = self.validation_source.names
+        return write_answers(directory, names, found, levels, post_nms=count)
 
     def _batches(self, source: BoxedGrids, *, train: bool) -> ExampleBatches[Example]:
         data = self.data
@@ -147,6 +163,16 @@ def checked_detector(
 def detector_conventions(data: GridDataConfig) -> dict[str, Any]:
     """What a detector is shown, as its checkpoints say it."""
     return {"kind": "Detector", "input": INPUT, "resolution": data.resolution}
+
+
+def beside_truth(found: Sequence[Proposals], batch: Batch) -> list[SceneDetections]:
+    """A detector's answers for a batch with the batch's boxes, on the CPU."""
+    return [
+        SceneDetections(
+            boxes=p.boxes.float().cpu(), scores=p.scores.float().cpu(), truth=truth.cpu()
+        )
+        for p, truth in zip(found, batch["boxes"], strict=True)
+    ]
 
 
 def collate(examples: list[Example]) -> Batch:

@@ -139,3 +139,25 @@ def test_class_weights_come_from_the_training_labels(cache: Path) -> None:
     source = task.train_source  # pyright: ignore[reportAttributeAccessIssue]
     expected = class_weights((source.labels(i) for i in range(len(source))), 23)
     torch.testing.assert_close(task.model.class_weights.double(), expected, rtol=1e-6, atol=1e-6)
+
+
+def test_answers_are_written_in_the_official_files(cache: Path, tmp_path: Path) -> None:
+    import maskfield
+    from maskfield.core.files import read_json
+    from maskfield.methods.nerf_rpn.files import read_evaluation, read_proposals
+
+    detector = run(small("detect", cache), tmp_path / "detect").folder
+    metrics = maskfield.evaluate(detector, answers=True)
+    folder = detector / "answers"
+    assert read_evaluation(folder / "eval.json")["ap_50"]["ap"] == pytest.approx(metrics["ap_50"])
+    scenes = read_json(folder / "scenes.json")
+    assert len(scenes) == 2
+    for name, report in scenes.items():
+        found = read_proposals(folder / "proposals" / f"{name}.npz")
+        assert len(found.boxes) == report["detections"]
+    semantic = run(small("segment", cache), tmp_path / "segment").folder
+    maskfield.evaluate(semantic, answers=True)
+    assert len(list((semantic / "answers" / "voxel_outputs").glob("*_gt.npy"))) == 2
+    finer = run(small("superres", cache), tmp_path / "superres").folder
+    with pytest.raises(ConfigError, match="no answers to write"):
+        maskfield.evaluate(finer, answers=True)

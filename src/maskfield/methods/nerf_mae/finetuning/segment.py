@@ -6,12 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from maskfield.core.files import atomic_path
 from maskfield.data.labelled_grids import open_labelled
 from maskfield.data.network_input import INPUT
 from maskfield.engine.config import RunConfig, of_kind
+from maskfield.engine.distributed import on_device
 from maskfield.engine.task import Loaders, StepOutput
 from maskfield.methods.nerf_mae.downstream import SemanticNetwork
 from maskfield.methods.nerf_mae.downstream_config import SemanticConfig
@@ -90,6 +93,19 @@ class SemanticTask(VoxelTask[SemanticNetwork]):
         save_labels_found(batch, found, self.class_names, path)
         return [path]
 
+    @torch.no_grad()
+    def answers(self, directory: Path) -> list[Path]:
+        """``voxel_outputs/NAME.npy`` and ``NAME_gt.npy`` on the padded cube, void voxels 0."""
+        loader, paths, index = self.loaders().validation or (), [], 0
+        for batch in on_device(loader, next(self.model.parameters()).device):
+            target = batch["target"][:, 0].cpu()
+            found = self.model(batch["grids"]).argmax(1).cpu()
+            for answer, truth in zip(found.where(target > 0, 0), target, strict=True):
+                stem = directory / "voxel_outputs" / self.validation_source.grids.names[index]
+                paths += [_save(answer, stem, ""), _save(truth, stem, "_gt")]
+                index += 1
+        return paths
+
 
 def semantic_conventions(method: SemanticConfig) -> dict[str, Any]:
     """What a semantic network is shown and what its classes mean, as its checkpoints say it."""
@@ -99,3 +115,11 @@ def semantic_conventions(method: SemanticConfig) -> dict[str, Any]:
         "resolution": method.base.resolution,
         "class_names": list(method.class_names),
     }
+
+
+def _save(ids: Tensor, stem: Path, suffix: str) -> Path:
+    path = stem.with_name(f"{stem.name}{suffix}.npy")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary, temporary.open("wb") as stream:
+        np.save(stream, ids.numpy().astype(np.int16))
+    return path
