@@ -263,7 +263,7 @@ def data_prepare(
     """A data set as its authors publish it -> the official training layout.
 
     Cameras become ``scenes/SCENE/{train,val}/transforms.json``, boxes ``obb/SCENE.npy`` and
-    ``aabb/SCENE.npy`` in voxels with ``obb_labels/SCENE.npy``, classes ``label_map.json``, and the
+    ``aabb/SCENE.npy`` in voxels with ``obb_labels/SCENE.txt``, classes ``label_map.json``, and the
     scenes are split in ``NAME_split.npz``. Pictures stay where they are.
 
     Args:
