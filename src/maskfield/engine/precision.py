@@ -53,6 +53,11 @@ def use_threads(threads: int | None) -> int:
     Both may share one OpenMP runtime, where the last to set a number sets it for both.
     """
     if threads is not None:
-        numba.set_num_threads(min(threads, numba.config.NUMBA_NUM_THREADS))
+        numba.set_num_threads(min(threads, _numba_threads()))
         torch.set_num_threads(threads)
     return torch.get_num_threads()
+
+
+def _numba_threads() -> int:
+    """How many threads numba was started with: it takes no larger number later."""
+    return numba.config.NUMBA_NUM_THREADS  # pyright: ignore

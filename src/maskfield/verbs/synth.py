@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from maskfield.data.radiance_grid import RadianceGrid
 
 
 def synth_scene(folder: Path, *, seed: int, views: int, width: int, height: int) -> Path:
@@ -22,20 +17,10 @@ def synth_scene(folder: Path, *, seed: int, views: int, width: int, height: int)
 
 
 def synth_grids(folder: Path, *, seed: int, count: int, resolution: int) -> Path:
-    """Rasterise ``count`` rooms, from room ``seed`` on, into a store of grids."""
+    """Rasterise ``count`` rooms, from room ``seed`` on, into a store with labels and boxes."""
     from maskfield.data.config import GridDataConfig
-    from maskfield.data.store import write_store
+    from maskfield.data.synthetic.store_rooms import write_room_grids
 
     GridDataConfig(train_count=count, resolution=resolution)  # refuses sizes out of range
-    write_store(_rooms(seed, count, resolution), folder)
+    write_room_grids(folder, count, seed, resolution)
     return folder
-
-
-def _rooms(seed: int, count: int, resolution: int) -> Iterator[tuple[str, RadianceGrid]]:
-    from maskfield.core.log import Progress
-    from maskfield.data.synthetic.rooms import make_room, rasterise_room
-
-    with Progress(count, "rooms") as progress:
-        for index, number in enumerate(range(seed, seed + count)):
-            yield f"room-{number:07d}", rasterise_room(make_room(number), resolution).radiance
-            progress.update(index + 1)

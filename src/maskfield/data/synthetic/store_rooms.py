@@ -13,6 +13,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskfield.core.files import StrPath, write_json
+from maskfield.core.log import Progress
 from maskfield.data.label_grid import LabelGrid, save_labels
 from maskfield.data.radiance_grid import RadianceGrid
 from maskfield.data.store import GridStore, write_store
@@ -87,9 +88,11 @@ def _written(
         write_json(folder / "boxes" / f"{name}.json", grids.boxes.to_json())
         return name, grids.radiance
 
-    with ThreadPoolExecutor(workers) as pool:
+    with Progress(len(rooms), "rooms") as bar, ThreadPoolExecutor(workers) as pool:
         for first in range(0, len(rooms), _AHEAD):
-            yield from pool.map(one, range(first, min(first + _AHEAD, len(rooms))))
+            last = min(first + _AHEAD, len(rooms))
+            yield from pool.map(one, range(first, last))
+            bar.update(last)
 
 
 def label_grid(grids: RoomGrids) -> LabelGrid:

@@ -82,7 +82,8 @@ def read_proposals(path: StrPath) -> Proposals:
             file=path,
             field=" or ".join(_NAMES["boxes"]),
             value=sorted(data),
-            remedy="give a proposals/SCENE.npz of run_rpn, run_fcos or `maskfield detect`",
+            remedy="give a proposals/SCENE.npz of run_rpn, run_fcos or "
+            "`maskfield evaluate --answers`",
         )
     scores, levels = found["scores"], found["levels"]
     proposals = Proposals(
