@@ -76,3 +76,15 @@ def test_weights_of_another_size_are_refused(tmp_path: Path):
     save_weights(tmp_path / "w.safetensors", state, HEADER)
     with pytest.raises(CheckpointError, match="extra"):
         restore_model(tmp_path / "w.safetensors")
+
+
+def test_options_younger_than_a_checkpoint_count_as_their_defaults() -> None:
+    from maskfield.core.config import to_dict
+    from maskfield.engine.session import _completed
+
+    config = to_dict(RunConfig(method=None))
+    older = {k: dict(v) if isinstance(v, dict) else v for k, v in config.items()}
+    del older["engine"]["keep_checkpoints"]
+    assert _completed(older) == config
+    unknown = {**config, "no-such-option": 1}
+    assert _completed(unknown) == unknown

@@ -11,7 +11,8 @@ import torch
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from maskfield.core.config import diff, to_dict
+from maskfield.core.config import diff, from_dict, to_dict
+from maskfield.core.errors import ConfigError
 from maskfield.core.runs import RunFolder
 from maskfield.engine import checkpoint
 from maskfield.engine.config import RunConfig
@@ -155,7 +156,15 @@ def conventions_of(task: Task) -> dict[str, Any]:
 
 def _differences(header: Mapping[str, Any], session: Session) -> dict[str, tuple[Any, Any]]:
     """Where a checkpoint and this run differ in what decides the remaining steps."""
-    config = diff(header.get("config", {}), to_dict(session.config))
+    config = diff(_completed(header.get("config", {})), to_dict(session.config))
     found = {k: v for k, v in config.items() if k not in FREE_ON_RESUME}
     stored = header.get("conventions", {})
     return found | diff({"conventions": stored}, {"conventions": conventions_of(session.task)})
+
+
+def _completed(stored: Mapping[str, Any]) -> Mapping[str, Any]:
+    """A stored config with the defaults of options that are younger than it."""
+    try:
+        return to_dict(from_dict(RunConfig, stored))
+    except ConfigError:
+        return stored
