@@ -12,7 +12,7 @@ from maskfield.cli.options import Data, Figures, Overrides, Resume, finish_run
 FinetuneInit = Annotated[
     str,
     tyro.conf.arg(
-        metavar="pretrained|scratch|PATH",
+        metavar="pretrained|scratch|PATH|zoo:NAME",
         help="Start from the package's pre-trained weights, from nothing, or from a run, a "
         "checkpoint, or official weights.",
     ),

@@ -28,7 +28,10 @@ Resume = Annotated[
 ]
 Init = Annotated[
     str | None,
-    tyro.conf.arg(metavar="PATH", help="Start from these weights (ours or an official .pt)."),
+    tyro.conf.arg(
+        metavar="PATH|zoo:NAME",
+        help="Start from these weights: ours, an official .pt, or the package's own.",
+    ),
 ]
 Data = Annotated[
     str | None,
