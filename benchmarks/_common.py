@@ -45,12 +45,12 @@ def environment_line() -> str:
 
 
 def time_alternating(
-    calls: Mapping[str, Callable[[], object]], repeats: int = 5, warm: int = 1, rest: float = 0.0
+    calls: Mapping[str, Callable[[], object]], repeats: int = 5, warm: int = 1, lead: int = 0
 ) -> dict[str, list[float]]:
     """Seconds of each call, ``repeats`` warm runs of all of them in turn (drift hits all alike).
 
-    ``rest`` seconds before each: torch's threads spin for a while after a call, and would take the
-    cores from the next one.
+    ``lead`` untimed calls of the same kind before each timed one, as in a loop of equal steps:
+    caches hold its data, and no threads of another call spin on.
     """
     for call in calls.values():
         for _ in range(warm):
@@ -59,7 +59,8 @@ def time_alternating(
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(repeats):
         for name, call in calls.items():
-            time.sleep(rest)
+            for _ in range(lead):
+                call()
             start = time.perf_counter()
             call()
             _synchronise()

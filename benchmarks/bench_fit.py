@@ -4,8 +4,9 @@
 
 Same rays, same samples, equal results: the fused pass, the twin on embedding_bag and the twin on
 grid_sample give the loss and the gradients of density and colour; medians of warm runs that
-alternate in one process, with a short rest between them. Rays come in squares of --patch x --patch
-pixels, as the fine stage of a fit draws them. grid_sample is timed twice: on our channels-last
+alternate in one process, each after two untimed ones of its own path, as steps of a fit follow each
+other. Rays come in squares of --patch x --patch pixels, as the fine stage of a fit draws them.
+grid_sample is timed twice: on our channels-last
 volume, which torch reads several times faster, and on a volume stored channels first, torch's
 usual layout. Peak memory comes from one fresh process per path.
 """
@@ -203,7 +204,7 @@ def main() -> None:
     field, batch = prepared(options.rays, options.longest, options.patch, options.steps)
     paths = calls(field, batch)
     differences = agreement(field, batch)
-    seconds = medians(time_alternating(paths, options.repeats, rest=0.1))
+    seconds = medians(time_alternating(paths, options.repeats, lead=2))
     extra = memories(field, batch)
     samples = VoxelMarch()(batch.rays, field).mask.sum().item()
     print(environment_line())
