@@ -18,9 +18,10 @@ def synth_scene(folder: Path, *, seed: int, views: int, width: int, height: int)
 
 def synth_grids(folder: Path, *, seed: int, count: int, resolution: int) -> Path:
     """Rasterise ``count`` rooms, from room ``seed`` on, into a store with labels and boxes."""
-    from maskfield.data.config import GridDataConfig
+    from maskfield.data.config import GridDataConfig, SceneDataConfig
     from maskfield.data.synthetic.store_rooms import write_room_grids
 
-    GridDataConfig(train_count=count, resolution=resolution)  # refuses sizes out of range
+    GridDataConfig(train_count=count, resolution=resolution)  # refuses what is out of range
+    SceneDataConfig(first_seed=seed)
     write_room_grids(folder, count, seed, resolution)
     return folder
