@@ -11,6 +11,7 @@ from torch import nn
 from maskfield.core.config import from_dict
 from maskfield.core.errors import CheckpointError, DataError
 from maskfield.core.files import StrPath
+from maskfield.core.zoo import is_zoo
 from maskfield.engine import checkpoint
 from maskfield.engine.config import RunConfig
 from maskfield.engine.distributed import on_device
@@ -18,6 +19,8 @@ from maskfield.engine.precision import autocast, choose_device
 from maskfield.engine.seeding import seed_everything
 from maskfield.engine.setup import build_task
 from maskfield.engine.task import Task
+
+FORMULA_TABLE = "pos_embed"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,6 +80,9 @@ def restore_model(path: StrPath, device: str = "auto") -> RestoredModel:
     chosen = choose_device(device)
     with torch.random.fork_rng(devices=[]):
         model = build()
+    if is_zoo(path):  # which leaves out tables that a formula gives
+        tables = {k: v for k, v in model.state_dict().items() if k.endswith(FORMULA_TABLE)}
+        weights = {**tables, **weights}
     checkpoint.load_into(model, weights, file)
     return RestoredModel(model=model.to(chosen).eval(), config=config, header=header, device=chosen)
 

@@ -43,7 +43,7 @@ def detect_tiny_cpu() -> RunConfig:
     method = TransferDetectorConfig(
         base=SIZES["tiny"], head=TINY_HEAD, channels=64, norm_outputs=True
     )
-    return _run("nerf-mae-detect:tiny-cpu", method, TINY_DATA, 1e-3, detection_engine(600, 200))
+    return _run("nerf-mae-detect:tiny-cpu", method, TINY_DATA, 2e-3, detection_engine(600, 200))
 
 
 def detect_small() -> RunConfig:
