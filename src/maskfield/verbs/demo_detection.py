@@ -36,11 +36,13 @@ class Found:
     Attributes:
         boxes: best first. truth: of the furniture, where it is known.
         metrics: per arm, on held-out rooms; empty where nothing was trained.
+        packaged: boxes by the package's detector, beside those of one trained here.
     """
 
     boxes: Boxes3D
     truth: Boxes3D | None
     metrics: Mapping[str, Mapping[str, float]]
+    packaged: Boxes3D | None = None
 
 
 def detection_config(job: DemoJob, pretraining: RunConfig, arm: str) -> RunConfig:
@@ -86,7 +88,8 @@ def train_and_find(job: DemoJob, pretraining: RunConfig, grid: RadianceGrid, sce
             run(detection_config(job, pretraining, arm), folder, init=init)
         ).metrics
     loaded = load_detector(job.folder / "detect-pretrained", "cpu")
-    return _found(loaded.model, grid, scene, metrics, loaded.resolution)
+    found = _found(loaded.model, grid, scene, metrics, loaded.resolution)
+    return replace(found, packaged=find_with_package(grid, scene).boxes)
 
 
 def find_with_package(grid: RadianceGrid, scene: Scene) -> Found:
@@ -102,16 +105,22 @@ def detection_section(job: DemoJob, found: Found, grid: RadianceGrid, scene: Sce
     from maskfield.figures.boxes import box_photographs, box_views
     from maskfield.figures.report import Figure, Section
 
-    views = box_views(grid, found.boxes, found.truth)
-    photographs = box_photographs(scene, found.boxes, found.truth, count=6)
+    figures = [
+        Figure(
+            picture=box_views(grid, found.boxes, found.truth),
+            caption="Boxes over the fitted grid, best first.",
+        ),
+        Figure(
+            picture=box_photographs(scene, found.boxes, found.truth, count=6),
+            caption="The same boxes on the photographs.",
+        ),
+    ]
+    if found.packaged is not None:
+        caption = f"For comparison: what the package's own detector ({PACKAGED}) finds here."
+        picture = box_photographs(scene, found.packaged, found.truth, count=6)
+        figures.append(Figure(picture=picture, caption=caption))
     return Section(
-        title="Boxes",
-        text=[_story(job, found)],
-        table=_table(found.metrics),
-        figures=[
-            Figure(picture=views, caption="Boxes over the fitted grid, best first."),
-            Figure(picture=photographs, caption="The same boxes on the photographs."),
-        ],
+        title="Boxes", text=[_story(job, found)], table=_table(found.metrics), figures=figures
     )
 
 
