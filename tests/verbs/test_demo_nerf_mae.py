@@ -15,7 +15,7 @@ from maskfield.core.config import to_dict
 from maskfield.core.errors import CheckpointError, ConfigError, SceneError
 from maskfield.data.radiance_grid import load_grid
 from maskfield.data.scene import Scene, save_scene
-from maskfield.data.synthetic.rooms import room_scene
+from maskfield.data.synthetic.rooms import make_room, rasterise_room, room_scene
 from maskfield.data.writers import write_transforms_json
 from maskfield.engine.checkpoint import save_weights
 from maskfield.engine.config import RunConfig
@@ -23,7 +23,7 @@ from maskfield.fields import fit
 from maskfield.fields.fit import fit_config
 from maskfield.methods.nerf_mae.config import SIZES
 from maskfield.methods.nerf_mae.convert import write_official
-from maskfield.verbs import demo_stages
+from maskfield.verbs import demo_plan, demo_stages
 from maskfield.verbs.demo_sections import scene_section
 from maskfield.verbs.demo_stages import Sight, sight_of, trained_network
 
@@ -72,7 +72,8 @@ def test_own_photographs_become_a_report(small, capture, weights, tmp_path, caps
     html = (out / "report.html").read_text()
     for part in ("held-out PSNR", "held-out SSIM", "5. Hidden", "4. Hidden", "nearest visible"):
         assert (part in html) == (part != "5. Hidden")
-    assert html.count("data:image/") == 2 + 2 + 4 + 1
+    assert html.count("data:image/") == 2 + 2 + 4 + 1 + 2  # last: boxes on grid and photographs
+    assert "The package&#39;s own detector" in html
     assert not (out / "pretrain").exists()
 
 
@@ -138,3 +139,29 @@ def test_a_room_is_drawn_opened_and_a_thing_from_where_the_cameras_are(scene):
     sight = sight_of(outside)
     assert sight.view == pytest.approx((90.0, 45.0))
     assert not sight.cutaway
+
+
+def test_a_room_ends_with_two_detectors_trained_equally(tmp_path, scene, weights):
+    from maskfield.core.config import diff
+    from maskfield.recipes.nerf_mae import tiny_cpu
+    from maskfield.verbs.demo_detection import detection_config, detection_section, train_and_find
+
+    size = replace(demo_plan.QUICK, detect_rooms=3, detect_steps=2, validation_grids=2, batch=2)
+    job = demo_plan.DemoJob(folder=tmp_path, size=size, seed=0, data=None, init=None)
+    base = tiny_cpu()
+    data = replace(base.data, resolution=32, cache=str(tmp_path / "grids"))
+    pretraining = replace(base, method=TINY, data=data)
+    arms = [detection_config(job, pretraining, arm) for arm in ("pretrained", "scratch")]
+    assert set(diff(*arms)) == {"name", "method.base.positional_table"}
+    grid = rasterise_room(make_room(0), 32).radiance
+    found = train_and_find(job, pretraining, grid, scene, init=weights)
+    assert set(found.metrics) == {"pretrained", "scratch"}
+    assert found.truth is not None
+    assert found.packaged is not None
+    section = detection_section(job, found, grid, scene)
+    assert len(section.figures) == 3
+    assert [row[0] for row in section.table][1:] == [
+        "AP at IoU 0.25",
+        "AP at IoU 0.5",
+        "recall at 0.5",
+    ]

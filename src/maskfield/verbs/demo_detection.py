@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from maskfield.data.radiance_grid import RadianceGrid
     from maskfield.data.scene import Scene
@@ -74,19 +75,19 @@ def detection_config(job: DemoJob, pretraining: RunConfig, arm: str) -> RunConfi
     return from_scratch(config) if arm == "scratch" else config
 
 
-def train_and_find(job: DemoJob, pretraining: RunConfig, grid: RadianceGrid, scene: Scene) -> Found:
-    """Fine-tune both arms equally; the pre-trained one answers for the fitted room."""
+def train_and_find(
+    job: DemoJob, pretraining: RunConfig, grid: RadianceGrid, scene: Scene, init: Path
+) -> Found:
+    """Fine-tune both arms equally; the one that continues ``init`` answers for the fitted room."""
     from maskfield.engine.loop import run
     from maskfield.verbs.demo_stages import finished
     from maskfield.verbs.models import load_detector
 
     metrics = {}
     for arm in ARMS:
-        init = job.folder / "pretrain" if arm == "pretrained" else None
-        folder = job.folder / f"detect-{arm}"
-        metrics[arm] = finished(
-            run(detection_config(job, pretraining, arm), folder, init=init)
-        ).metrics
+        config, folder = detection_config(job, pretraining, arm), job.folder / f"detect-{arm}"
+        start = init if arm == "pretrained" else None
+        metrics[arm] = finished(run(config, folder, init=start)).metrics
     loaded = load_detector(job.folder / "detect-pretrained", "cpu")
     found = _found(loaded.model, grid, scene, metrics, loaded.resolution)
     return replace(found, packaged=find_with_package(grid, scene).boxes)

@@ -116,7 +116,8 @@ def _find_boxes(job: DemoJob, record: Record, grid: RadianceGrid, scene: Scene) 
         if record.config is None or job.data is not None:
             found = detection.find_with_package(grid, scene)
         else:
-            found = detection.train_and_find(job, record.config, grid, scene)
+            trained = job.folder / "pretrain"
+            found = detection.train_and_find(job, record.config, grid, scene, trained)
     with record.stages("draw"):
         record.shown.append(detection.detection_section(job, found, grid, scene))
     record.numbers["detection"] = detection.numbers(found)
