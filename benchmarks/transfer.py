@@ -1,6 +1,6 @@
 """What pre-training is worth: fine-tuned from pre-trained weights and from scratch, equal training.
 
-    python benchmarks/transfer.py [--seeds 0 1 2] [--workers 2] [--runs runs] [--only detect]
+    python benchmarks/transfer.py [--seeds 0 1 2] [--workers 2] [--only detect] [--detect-steps 300]
 
 Procedural rooms (``rooms-v1``): pre-training sees 1024 rooms without labels, fine-tuning the first
 10, 25 or 100 % of 128 labelled ones; figures are those of 64 test rooms, measured once at the end
@@ -48,20 +48,22 @@ class Case:
     percent: int
     arm: str
     seed: int
+    steps: int
 
     @property
     def name(self) -> str:
-        return f"{FOLDER}/{self.task}_{self.percent}_{self.arm}_seed{self.seed}"
+        run = f"{self.task}_{self.percent}_{self.arm}_{self.steps}steps_seed{self.seed}"
+        return f"{FOLDER}/{run}"
 
     @property
     def path(self) -> Path:
         return RESULTS / f"{self.name}.json"
 
 
-def all_cases(tasks: Iterable[str], seeds: Iterable[int]) -> list[Case]:
+def all_cases(tasks: Iterable[str], seeds: Iterable[int], steps: dict[str, int]) -> list[Case]:
     """Every run, seed by seed, so that an interrupted table has whole seeds."""
     return [
-        Case(task=task, percent=percent, arm=arm, seed=seed)
+        Case(task=task, percent=percent, arm=arm, seed=seed, steps=steps[task])
         for seed in seeds
         for task in tasks
         for percent in SHARES[task]
@@ -81,7 +83,7 @@ def run_case(case: Case, runs: Path) -> None:
         labels=f"{case.percent}%",
         overrides=[
             f"seed={case.seed}",
-            f"engine.steps={STEPS[case.task]}",
+            f"engine.steps={case.steps}",
             f"optim.lr={LEARNING_RATE.get((case.task, case.arm), 1e-3)}",
             "engine.threads=1",
             "engine.validate_every=0",
@@ -152,11 +154,15 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--only", nargs="+", choices=list(SHARES), default=list(SHARES))
     parser.add_argument("--workers", type=int, default=2, help="runs at a time, one thread each")
+    parser.add_argument("--detect-steps", type=int, default=STEPS["detect"])
+    parser.add_argument("--percent", type=int, nargs="+", help="only these shares of labels")
     parser.add_argument("--runs", type=Path, default=Path("runs"))
     options = parser.parse_args()
     (RESULTS / FOLDER).mkdir(exist_ok=True)
     print(environment_line(), flush=True)
-    cases = all_cases(options.only, options.seeds)
+    steps = {**STEPS, "detect": options.detect_steps}
+    cases = all_cases(options.only, options.seeds, steps)
+    cases = [c for c in cases if options.percent is None or c.percent in options.percent]
     missing = [(c, options.runs.resolve()) for c in cases if not c.path.exists()]
     start = time.perf_counter()
     if missing:
