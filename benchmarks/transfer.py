@@ -22,7 +22,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any
 
 from _common import RESULTS, environment_line, save_result
 
@@ -171,9 +170,6 @@ def main() -> None:
             for name in pool.imap_unordered(_one, missing):
                 print(f"{(time.perf_counter() - start) / 60:5.1f} min  {name}", flush=True)
     print(table(cases))
-    if missing:
-        wall: dict[str, Any] = {"runs": len(missing), "minutes": (time.perf_counter() - start) / 60}
-        save_result(f"{FOLDER}/wall_time", wall)
 
 
 if __name__ == "__main__":
