@@ -2,7 +2,8 @@
 
 Each is built from a :class:`NerfMAEConfig`. With its positional table the network continues a
 pre-trained encoder; without (``scratch``) it is the paper's from-scratch counterpart (quirk Q9).
-Inputs are padded cubes [b, 4, r, r, r]; nothing is masked.
+Inputs are padded cubes [b, 4, r, r, r]; nothing is masked. ``keep`` holds the stochastic-depth
+flags of a training step (``encoder.draw_keep``); None keeps every branch.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from maskfield.methods.nerf_mae.metrics import official_metrics
 from maskfield.metrics.segmentation import cross_entropy
 from maskfield.nn.conv3d import Conv3d
 from maskfield.nn.fpn import FeaturePyramid
+from maskfield.nn.swin3d import Keep
 from maskfield.nn.unet3d import FullResolutionEncoder, OutBlock, UNetDecoder
 
 Cube = Float[Tensor, "b 4 x y z"]
@@ -86,8 +88,9 @@ class SemanticNetwork(nn.Module):
         weights = torch.ones(classes) if class_weights is None else class_weights.float()
         self.register_buffer("class_weights", weights.clone())
 
-    def forward(self, cubes: Cube) -> Float[Tensor, "b class x y z"]:
-        return self.sem_out(self.decoder.answer(feature_maps(self.encoder, cubes), cubes))
+    def forward(self, cubes: Cube, keep: Keep | None = None) -> Float[Tensor, "b class x y z"]:
+        maps = feature_maps(self.encoder, cubes, keep=keep)
+        return self.sem_out(self.decoder.answer(maps, cubes))
 
     def loss(
         self, logits: Float[Tensor, "b class x y z"], labels: Int[Tensor, "b x y z"]
@@ -109,8 +112,9 @@ class SuperResolution(nn.Module):
         self.decoder = VoxelDecoder(config)
         self.voxel_out = OutBlock(self.decoder.out_channels, 4)
 
-    def forward(self, cubes: Cube) -> Float[Tensor, "b 4 fx fy fz"]:
-        answer = self.voxel_out(self.decoder.answer(feature_maps(self.encoder, cubes), cubes))
+    def forward(self, cubes: Cube, keep: Keep | None = None) -> Float[Tensor, "b 4 fx fy fz"]:
+        maps = feature_maps(self.encoder, cubes, keep=keep)
+        answer = self.voxel_out(self.decoder.answer(maps, cubes))
         return F.interpolate(answer, scale_factor=self.scale, mode="nearest")
 
 
@@ -134,13 +138,13 @@ class PlainSuperResolution(nn.Module):
         layers.append(Conv3d(width, 4 * config.patch**3, 3, padding=1))
         self.super_resolution_decoder = nn.Sequential(*layers)
 
-    def patches(self, cubes: Cube) -> Float[Tensor, "b px py pz n"]:
+    def patches(self, cubes: Cube, keep: Keep | None = None) -> Float[Tensor, "b px py pz n"]:
         """Official layout: per cell, patch**3 voxels (x slowest) of 4 channels (last)."""
-        coarse = feature_maps(self.encoder, cubes)[-1]
+        coarse = feature_maps(self.encoder, cubes, keep=keep)[-1]
         return self.super_resolution_decoder(coarse).permute(0, 2, 3, 4, 1)
 
-    def forward(self, cubes: Cube) -> Float[Tensor, "b 4 fx fy fz"]:
-        return self.voxels(self.patches(cubes))
+    def forward(self, cubes: Cube, keep: Keep | None = None) -> Float[Tensor, "b 4 fx fy fz"]:
+        return self.voxels(self.patches(cubes, keep))
 
     def voxels(self, patches: Float[Tensor, "b px py pz n"]) -> Float[Tensor, "b 4 fx fy fz"]:
         """Patches regrouped to a grid."""

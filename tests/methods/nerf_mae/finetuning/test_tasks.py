@@ -161,3 +161,17 @@ def test_answers_are_written_in_the_official_files(cache: Path, tmp_path: Path) 
     finer = run(small("superres", cache), tmp_path / "superres").folder
     with pytest.raises(ConfigError, match="no answers to write"):
         maskfield.evaluate(finer, answers=True)
+
+
+@pytest.mark.parametrize("kind", ["detect", "segment", "superres"])
+def test_paths_are_dropped_in_training_as_the_generator_says(kind: str, cache: Path) -> None:
+    task = build_task(small(kind, cache, "method.base.stochastic_depth=0.9"))
+    batch = next(iter(task.loaders().train))
+    task.model.train()
+
+    def loss(seed: int) -> float:
+        generator = torch.Generator().manual_seed(seed)
+        return float(task.training_step(batch, 0, generator).loss.detach())
+
+    assert loss(0) == loss(0)
+    assert len({loss(seed) for seed in range(6)}) > 1

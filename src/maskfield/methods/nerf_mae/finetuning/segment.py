@@ -55,7 +55,7 @@ class SemanticTask(VoxelTask[SemanticNetwork]):
     def training_step(self, batch: Batch, step: int, generator: torch.Generator) -> StepOutput:
         """Weighted cross-entropy over labelled voxels; soft IoU is logged beside it."""
         target = batch["target"][:, 0].long()
-        logits = self.model(batch["grids"]).float()
+        logits = self.train_forward(batch["grids"], generator)
         parts = {"accuracy": voxel_accuracy(logits.detach().argmax(1), target)}
         loss = self.model.loss(logits, target)
         return StepOutput(loss=loss, parts=parts, counts={"grids": len(target)})

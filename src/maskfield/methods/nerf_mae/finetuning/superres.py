@@ -51,7 +51,7 @@ class SuperResolutionTask(VoxelTask[SuperResolution | PlainSuperResolution]):
 
     def training_step(self, batch: Batch, step: int, generator: torch.Generator) -> StepOutput:
         """Colour on occupied voxels, and alpha everywhere if it has a weight."""
-        prediction = self.model(batch["grids"]).float()
+        prediction = self.train_forward(batch["grids"], generator)
         parts = {"loss_rgb": super_resolution_loss(prediction, batch["target"])}
         loss = parts["loss_rgb"]
         if self.method.alpha_weight > 0:

@@ -17,6 +17,7 @@ from maskfield.methods.nerf_mae.batches import checked_data
 from maskfield.methods.nerf_mae.config import NerfMAEConfig
 from maskfield.methods.nerf_mae.finetuning.transfer import transfer
 from maskfield.methods.nerf_mae.layout import pad_to_cube
+from maskfield.nn.swin3d import Swin3D
 
 Batch = dict[str, Tensor]
 Network = TypeVar("Network", bound=nn.Module)
@@ -57,6 +58,11 @@ class VoxelTask(Generic[Network]):
     def initialise(self, weights: Mapping[str, Tensor], header: Mapping[str, Any]) -> None:
         """Take over encoder and coarse decoders of a masked autoencoder."""
         transfer(weights, header, self.model, self.base)
+
+    def train_forward(self, grids: Tensor, generator: torch.Generator) -> Tensor:
+        """The network's answer in a training step, float32; ``generator`` draws dropped paths."""
+        encoder: Swin3D = self.model.encoder  # pyright: ignore[reportAssignmentType]
+        return self.model(grids, encoder.draw_keep(len(grids), generator)).float()
 
     def first_batch(self, source: PairedGrids) -> Batch:
         """Held-out examples for pictures, on the model's device."""
