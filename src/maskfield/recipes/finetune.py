@@ -20,7 +20,8 @@ from maskfield.methods.nerf_mae.downstream_config import (
     TransferDetectorConfig,
 )
 from maskfield.methods.nerf_rpn.config import FCOSConfig
-from maskfield.recipes.nerf_rpn import TINY_HEAD, detection_engine
+from maskfield.recipes.engines import training_engine
+from maskfield.recipes.nerf_rpn import TINY_HEAD
 
 TINY_DATA = GridDataConfig(resolution=64, batch_size=4, train_count=128, validation_count=32)
 SMALL_DATA = GridDataConfig(resolution=96, batch_size=8, train_count=1024, validation_count=64)
@@ -43,13 +44,15 @@ def detect_tiny_cpu() -> RunConfig:
     method = TransferDetectorConfig(
         base=SIZES["tiny"], head=TINY_HEAD, channels=64, norm_outputs=True
     )
-    return _run("nerf-mae-detect:tiny-cpu", method, TINY_DATA, 2e-3, detection_engine(600, 200))
+    return _run(
+        "nerf-mae-detect:tiny-cpu", method, TINY_DATA, 2e-3, training_engine(600, 200, "ap_50")
+    )
 
 
 def detect_small() -> RunConfig:
     """Swin-T at 96 voxels on one accelerator."""
     method = TransferDetectorConfig(base=SMALL_BASE, norm_outputs=True)
-    engine = detection_engine(20_000, 1000)
+    engine = training_engine(20_000, 1000, "ap_50")
     return _run("nerf-mae-detect:small", method, SMALL_DATA, 1e-4, engine)
 
 
@@ -57,20 +60,22 @@ def detect_paper() -> RunConfig:
     """The released recipe: Swin-S at 160, batch 8, 1000 epochs of 122 scenes, AdamW 1e-4."""
     data = _official("data/front3d_rpn_data", batch=8)
     method = TransferDetectorConfig(base=SIZES["swin_s"], head=FCOSConfig())
-    engine = detection_engine(1000 * 15, 150)
+    engine = training_engine(1000 * 15, 150, "ap_50")
     return _run("nerf-mae-detect:paper", method, data, 1e-4, engine)
 
 
 def segment_tiny_cpu() -> RunConfig:
     """Classes of procedural rooms at 64 voxels: minutes on two cores."""
     method = SemanticConfig(base=SIZES["tiny"], class_names=CLASS_NAMES)
-    return _run("nerf-mae-segment:tiny-cpu", method, TINY_DATA, 1e-3, _engine(400, 200, "mIoU"))
+    return _run(
+        "nerf-mae-segment:tiny-cpu", method, TINY_DATA, 1e-3, training_engine(400, 200, "mIoU")
+    )
 
 
 def segment_small() -> RunConfig:
     """Swin-T at 96 voxels on one accelerator."""
     method = SemanticConfig(base=SMALL_BASE, class_names=CLASS_NAMES)
-    engine = _engine(20_000, 1000, "mIoU")
+    engine = training_engine(20_000, 1000, "mIoU")
     return _run("nerf-mae-segment:small", method, SMALL_DATA, 3e-4, engine)
 
 
@@ -79,20 +84,22 @@ def segment_paper() -> RunConfig:
     names = ("void", *(f"class {i}" for i in range(1, 19)))
     data = replace(_official("data/front3d_rpn_data", batch=8), **STILL)
     method = SemanticConfig(base=SIZES["swin_s"], class_names=names)
-    engine = _engine(1000 * 15, 300, "mIoU")
+    engine = training_engine(1000 * 15, 300, "mIoU")
     return _run("nerf-mae-segment:paper", method, data, 3e-4, engine)
 
 
 def superres_tiny_cpu() -> RunConfig:
     """Procedural rooms from 64 to 102 voxels, colour and alpha: minutes on two cores."""
     method = SuperResolutionConfig(base=SIZES["tiny"], scale=1.6, alpha_weight=1.0)
-    return _run("nerf-mae-superres:tiny-cpu", method, TINY_DATA, 1e-3, _engine(400, 200, "psnr"))
+    return _run(
+        "nerf-mae-superres:tiny-cpu", method, TINY_DATA, 1e-3, training_engine(400, 200, "psnr")
+    )
 
 
 def superres_small() -> RunConfig:
     """Swin-T, 96 to 192 voxels, on one accelerator."""
     method = SuperResolutionConfig(base=SMALL_BASE, scale=2.0, alpha_weight=1.0)
-    engine = _engine(20_000, 1000, "psnr")
+    engine = training_engine(20_000, 1000, "psnr")
     return _run("nerf-mae-superres:small", method, SMALL_DATA, 3e-4, engine)
 
 
@@ -100,7 +107,7 @@ def superres_paper() -> RunConfig:
     """The released recipe: 160 to 256 (scale 2.4 and ``features_384`` for 384), 500 epochs."""
     data = replace(_official("data/hm3d_rpn_data", batch=8), **STILL)
     method = SuperResolutionConfig(base=SIZES["swin_s"], scale=1.6)
-    engine = _engine(500 * 18, 360, "psnr")
+    engine = training_engine(500 * 18, 360, "psnr")
     return _run("nerf-mae-superres:paper", method, data, 3e-4, engine)
 
 
@@ -115,11 +122,6 @@ def _run(
         schedule=ScheduleConfig(name="one_cycle"),
         engine=engine,
     )
-
-
-def _engine(steps: int, every: int, best: str) -> EngineConfig:
-    engine = detection_engine(steps, every)
-    return replace(engine, best_metric=best)
 
 
 def _official(path: str, batch: int) -> GridDataConfig:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from maskfield.data.config import GridDataConfig
-from maskfield.engine.config import EngineConfig, OptimConfig, RunConfig, ScheduleConfig
+from maskfield.engine.config import OptimConfig, RunConfig, ScheduleConfig
 from maskfield.methods.nerf_mae.config import SIZES
+from maskfield.recipes.engines import training_engine
 
 
 def tiny_cpu() -> RunConfig:
@@ -17,7 +18,7 @@ def tiny_cpu() -> RunConfig:
         data=GridDataConfig(resolution=64, batch_size=4, train_count=1024, validation_count=32),
         optim=OptimConfig(lr=1e-3, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
-        engine=_engine(steps=2000, validate_every=250),
+        engine=training_engine(2000, 250, "psnr"),
     )
 
 
@@ -29,7 +30,7 @@ def small() -> RunConfig:
         data=GridDataConfig(resolution=96, batch_size=16, train_count=4096, validation_count=64),
         optim=OptimConfig(lr=3e-4, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
-        engine=_engine(steps=30_000, validate_every=1000),
+        engine=training_engine(30_000, 1000, "psnr"),
     )
 
 
@@ -45,17 +46,5 @@ def paper() -> RunConfig:
         data=GridDataConfig(path="data/pretrain", resolution=160, batch_size=32, workers=4),
         optim=OptimConfig(lr=1e-4, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
-        engine=_engine(steps=2000 * 102, validate_every=1020),
-    )
-
-
-def _engine(steps: int, validate_every: int) -> EngineConfig:
-    return EngineConfig(
-        steps=steps,
-        precision="auto",
-        clip_grad_norm=0.1,
-        validate_every=validate_every,
-        checkpoint_every=validate_every,
-        best_metric="psnr",
-        best_mode="max",
+        engine=training_engine(2000 * 102, 1020, "psnr"),
     )

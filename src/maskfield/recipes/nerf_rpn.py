@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from maskfield.data.config import GridDataConfig
-from maskfield.engine.config import EngineConfig, OptimConfig, RunConfig, ScheduleConfig
+from maskfield.engine.config import OptimConfig, RunConfig, ScheduleConfig
 from maskfield.methods.nerf_rpn.config import SWIN_S, FCOSConfig, NerfRPNConfig, SwinConfig
+from maskfield.recipes.engines import training_engine
 
 TINY_HEAD = FCOSConfig(convs=2, pre_nms_count=400, post_nms_count=400)
 
@@ -20,7 +21,7 @@ def tiny_cpu() -> RunConfig:
         data=GridDataConfig(resolution=64, batch_size=4, train_count=128, validation_count=32),
         optim=OptimConfig(lr=1e-3, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
-        engine=detection_engine(steps=600, every=200),
+        engine=training_engine(600, 200, "ap_50"),
     )
 
 
@@ -34,7 +35,7 @@ def small() -> RunConfig:
         data=GridDataConfig(resolution=96, batch_size=8, train_count=1024, validation_count=64),
         optim=OptimConfig(lr=3e-4, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
-        engine=detection_engine(steps=20_000, every=1000),
+        engine=training_engine(20_000, 1000, "ap_50"),
     )
 
 
@@ -48,18 +49,5 @@ def paper() -> RunConfig:
         ),
         optim=OptimConfig(lr=3e-4, weight_decay=1e-3),
         schedule=ScheduleConfig(name="one_cycle"),
-        engine=replace(detection_engine(steps=200 * 15, every=150), precision="fp32"),
-    )
-
-
-def detection_engine(steps: int, every: int) -> EngineConfig:
-    """The loop of detection recipes: gradients clipped at 0.1, best by AP at IoU 0.5."""
-    return EngineConfig(
-        steps=steps,
-        precision="auto",
-        clip_grad_norm=0.1,
-        validate_every=every,
-        checkpoint_every=every,
-        best_metric="ap_50",
-        best_mode="max",
+        engine=replace(training_engine(200 * 15, 150, "ap_50"), precision="fp32"),
     )
