@@ -2,38 +2,27 @@
 
 from __future__ import annotations
 
-import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskfield.core.errors import ConfigError
-from maskfield.core.files import write_json, write_text
-from maskfield.verbs.demo_plan import FULL, QUICK, DemoJob, Stages
+from maskfield.verbs.demo_plan import FULL, QUICK, DemoJob
+from maskfield.verbs.demo_record import Record, clear, refuse_what_would_be_cleared, write_demo
 
 if TYPE_CHECKING:
     from maskfield.data.radiance_grid import RadianceGrid
     from maskfield.data.scene import Scene
     from maskfield.engine.config import RunConfig
-    from maskfield.figures.report import Section
     from maskfield.methods.nerf_mae.model import NerfMAE
     from maskfield.verbs.demo_stages import Sight
 
-_MARK = ".maskfield-demo"
 _CLEARED = ("scene", "fit", "pretrain", "detect-pretrained", "detect-scratch")
 
 
 @dataclass
-class Record:
-    """What the stages leave for the report: seconds, sections in order, numbers by stage.
+class MaeRecord(Record):
+    """``config`` is that of the pre-training, when there was one."""
 
-    Attributes:
-        config: of the pre-training, when there was one.
-    """
-
-    stages: Stages = field(default_factory=Stages)
-    shown: list[Section] = field(default_factory=list)
-    numbers: dict[str, dict[str, float]] = field(default_factory=dict)
     config: RunConfig | None = None
 
 
@@ -44,8 +33,8 @@ def run_demo(
     from maskfield.verbs.demo_stages import trained_network
 
     job = DemoJob(folder=folder, size=QUICK if quick else FULL, seed=seed, data=data, init=init)
-    record = Record()
-    _refuse_what_would_be_cleared(job)
+    record = MaeRecord()
+    refuse_what_would_be_cleared(folder, _CLEARED, {"data": data, "init": init})
     model = None if init is None else trained_network(init)
     resolution = job.size.resolution if model is None else model.config.resolution
     scene, grid, sight = _photographs_to_grid(job, record, resolution)
@@ -57,7 +46,7 @@ def run_demo(
 
 
 def _photographs_to_grid(
-    job: DemoJob, record: Record, resolution: int
+    job: DemoJob, record: MaeRecord, resolution: int
 ) -> tuple[Scene, RadianceGrid, Sight]:
     """Photographs, a field fitted to them, and its grid as the network sees it; how to draw it."""
     from maskfield.verbs import demo_sections as sections
@@ -65,7 +54,7 @@ def _photographs_to_grid(
 
     with record.stages("read the photographs" if job.data else "photograph a room"):
         scene = do.photographs(job)
-        _clear(job.folder)
+        clear(job.folder, _CLEARED)
         scene = do.keep_photographs(job, scene)
     with record.stages("fit a radiance field"):
         fitted = do.fit(job, scene)
@@ -79,7 +68,7 @@ def _photographs_to_grid(
     return scene, grids[-1], do.sight_of(scene)
 
 
-def _train(job: DemoJob, record: Record) -> NerfMAE:
+def _train(job: DemoJob, record: MaeRecord) -> NerfMAE:
     """A network, pre-trained for a while on procedural rooms."""
     from maskfield.verbs import demo_sections as sections
     from maskfield.verbs import demo_stages as do
@@ -96,7 +85,7 @@ def _train(job: DemoJob, record: Record) -> NerfMAE:
 
 
 def _hide_and_bring_back(
-    job: DemoJob, record: Record, model: NerfMAE, grid: RadianceGrid, sight: Sight
+    job: DemoJob, record: MaeRecord, model: NerfMAE, grid: RadianceGrid, sight: Sight
 ) -> None:
     """Parts of the grid hidden, and what the network makes of them."""
     from maskfield.verbs import demo_sections as sections
@@ -108,7 +97,7 @@ def _hide_and_bring_back(
     record.numbers["reconstruction"] = found.errors
 
 
-def _find_boxes(job: DemoJob, record: Record, grid: RadianceGrid, scene: Scene) -> None:
+def _find_boxes(job: DemoJob, record: MaeRecord, grid: RadianceGrid, scene: Scene) -> None:
     """Two detectors trained here where a network was, else the one that comes with the package."""
     from maskfield.verbs import demo_detection as detection
 
@@ -123,23 +112,18 @@ def _find_boxes(job: DemoJob, record: Record, grid: RadianceGrid, scene: Scene) 
     record.numbers["detection"] = detection.numbers(found)
 
 
-# ------------------------------------------------------------------ the report and its folder
+# ------------------------------------------------------------------ the report
 
 
-def _write(job: DemoJob, record: Record) -> Path:
-    """``report.html`` with its sections numbered; ``numbers.json``: the same for programs."""
-    from maskfield.figures.report import Report, write_report
-
-    write_json(job.folder / "numbers.json", {**record.numbers, "seconds": record.stages.seconds})
-    report = Report(
+def _write(job: DemoJob, record: MaeRecord) -> Path:
+    trained = "" if record.config is None else "masked pre-training → "
+    return write_demo(
+        record,
+        job.folder,
         title=_title(job),
-        subtitle=_subtitle(record),
-        sections=[replace(s, title=f"{i}. {s.title}") for i, s in enumerate(record.shown, 1)],
-        stages=record.stages.seconds,
-        environment=_environment(),
+        way=f"photographs → radiance field → grid → {trained}masked and brought back → boxes",
         config=_configuration(job, record),
     )
-    return write_report(report, job.folder / "report.html")
 
 
 def _title(job: DemoJob) -> str:
@@ -147,25 +131,7 @@ def _title(job: DemoJob) -> str:
     return f"NeRF-MAE on {subject}" + (" (quick form)" if job.size is QUICK else "")
 
 
-def _subtitle(record: Record) -> str:
-    from maskfield.figures.report import duration
-
-    trained = "" if record.config is None else "masked pre-training → "
-    total = duration(sum(record.stages.seconds.values()))
-    return (
-        f"photographs → radiance field → grid → {trained}masked and brought back → boxes, "
-        f"in {total}"
-    )
-
-
-def _environment() -> dict[str, str]:
-    from maskfield.core.log import memory_gb
-    from maskfield.verbs.doctor import environment
-
-    return {**environment(), "memory in use at the end": f"{memory_gb():.2f} GiB"}
-
-
-def _configuration(job: DemoJob, record: Record) -> str:
+def _configuration(job: DemoJob, record: MaeRecord) -> str:
     """Of the pre-training, or of the fit when nothing was trained."""
     from maskfield.core.config import to_yaml
     from maskfield.core.runs import RunFolder
@@ -173,25 +139,3 @@ def _configuration(job: DemoJob, record: Record) -> str:
     if record.config is not None:
         return to_yaml(record.config)
     return RunFolder.open(job.folder / "fit").config_path.read_text(encoding="utf-8")
-
-
-def _refuse_what_would_be_cleared(job: DemoJob) -> None:
-    """The demo clears what it wrote before: its input must not be among that."""
-    for name, given in (("data", job.data), ("init", job.init)):
-        for cleared in _CLEARED:
-            place = (job.folder / cleared).resolve()
-            if given is not None and Path(given).resolve().is_relative_to(place):
-                raise ConfigError(
-                    "this lies where the demo is about to write",
-                    field=name,
-                    value=given,
-                    remedy="give another folder with --out",
-                )
-
-
-def _clear(folder: Path) -> None:
-    """Make room for another demo in a folder that a demo wrote to before; leave anything else."""
-    if (folder / _MARK).is_file():
-        for name in _CLEARED:
-            shutil.rmtree(folder / name, ignore_errors=True)
-    write_text(folder / _MARK, "A demo of maskfield writes here and clears what it wrote before.\n")
