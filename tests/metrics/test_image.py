@@ -37,6 +37,16 @@ def test_match_skimage(channels, data_range, generator):
     assert float(psnr(a, b, data_range=data_range)) == pytest.approx(expected, abs=1e-10)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_uniform_window_is_skimages_default(channels, generator):
+    a, b = pair(generator, channels=channels)
+    expected = structural_similarity(a.numpy(), b.numpy(), channel_axis=-1, data_range=1.0)
+    assert float(ssim(a, b, window="uniform")) == pytest.approx(expected, abs=1e-10)
+    assert float(ssim(a[:7, :7], b[:7, :7], window="uniform")) > 0
+    with pytest.raises(DataError, match="at least 7x7"):
+        ssim(a[:6], b[:6], window="uniform")
+
+
 def test_equal_images():
     image = torch.rand(12, 12, 3)
     assert float(mse(image, image)) == 0

@@ -27,6 +27,7 @@ from maskfield.core.config import diff
 from maskfield.core.errors import CheckpointError, StorageError
 from maskfield.core.files import StrPath, atomic_path, write_text
 from maskfield.core.zoo import is_zoo, zoo_path
+from maskfield.nn.foreign import read_foreign as read_foreign
 
 FORMAT_VERSION = 1
 WEIGHTS, STATE = "weights.safetensors", "state.pt"
@@ -158,26 +159,6 @@ def _header(metadata: Mapping[str, str], path: Path) -> Header:
 
 
 # ------------------------------------------------------------------ files of other programs
-
-
-def read_foreign(path: StrPath) -> Any:
-    """The content of a ``.pt`` of another program; no code from it is run.
-
-    Raises:
-        CheckpointError: missing, damaged, or in need of running code.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
-        raise CheckpointError(
-            "file not found", file=path, remedy="check the path of the checkpoint"
-        ) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
-        raise CheckpointError(
-            f"cannot read the checkpoint: {_first_line(error)}",
-            file=path,
-            remedy="download it again; files that need code to be run are refused",
-        ) from error
 
 
 def write_foreign(path: StrPath, content: Mapping[str, Any]) -> Path:

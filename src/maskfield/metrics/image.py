@@ -5,6 +5,8 @@ A mask says which pixels count; what a masked pixel holds never enters a figure.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float
@@ -12,7 +14,9 @@ from torch import Tensor
 
 from maskfield.core.errors import DataError
 
-_WINDOW, _SIGMA = 11, 1.5
+Window = Literal["gaussian", "uniform"]
+_SIDES: dict[Window, int] = {"gaussian": 11, "uniform": 7}
+_SIGMA = 1.5
 _K1, _K2 = 0.01, 0.03
 _SLACK = 1e-3
 
@@ -56,43 +60,57 @@ def ssim(
     mask: Bool[Tensor, "*n h w"] | None = None,
     *,
     data_range: float = 1.0,
+    window: Window = "gaussian",
 ) -> Float[Tensor, ""]:
-    """Structural similarity of Wang et al. 2004: Gaussian window 11x11, sigma 1.5, per channel.
+    """Structural similarity of Wang et al. 2004, per channel.
 
     Averaged over the windows that lie wholly in the image and, with a mask, wholly on pixels that
-    count. Population covariance, as in the paper.
+    count.
+
+    Args:
+        window: "gaussian": 11x11, sigma 1.5, population covariance, as in the paper; "uniform":
+            7x7, sample covariance, scikit-image's default, in which pixelNeRF, NeuRay and many
+            view-synthesis papers state their figures.
 
     Raises:
         DataError: as for :func:`psnr`, an image smaller than the window, or no window that counts.
     """
     _check(prediction, target, mask)
     _check_range(prediction, target, mask, data_range)
-    _check_size(prediction)
+    _check_size(prediction, _SIDES[window])
     if mask is not None:
         prediction, target = (torch.where(mask[..., None], x, 0.0) for x in (prediction, target))
-    similarity = _ssim_map(_planes(prediction), _planes(target), data_range).mean(1)
+    similarity = _ssim_map(_planes(prediction), _planes(target), data_range, window).mean(1)
     if mask is None:
         return similarity.mean()
-    counted = _whole_windows(mask)
+    counted = _whole_windows(mask, _SIDES[window])
     return similarity[counted].mean()
 
 
-def _ssim_map(a: Tensor, b: Tensor, data_range: float) -> Tensor:
-    """[image, channel, h - 10, w - 10]; eq. 13 of the paper."""
+def _ssim_map(a: Tensor, b: Tensor, data_range: float, window: Window) -> Tensor:
+    """[image, channel, h - side + 1, w - side + 1]; eq. 13 of the paper."""
     c1, c2 = (_K1 * data_range) ** 2, (_K2 * data_range) ** 2
-    mean_a, mean_b = _blur(a), _blur(b)
-    var_a = _blur(a * a) - mean_a * mean_a
-    var_b = _blur(b * b) - mean_b * mean_b
-    cov = _blur(a * b) - mean_a * mean_b
+    kernel, pixels = _kernel(a, window), _SIDES[window] ** 2
+    mean_a, mean_b = _blur(a, kernel), _blur(b, kernel)
+    sample = pixels / (pixels - 1) if window == "uniform" else 1.0
+    var_a = sample * (_blur(a * a, kernel) - mean_a * mean_a)
+    var_b = sample * (_blur(b * b, kernel) - mean_b * mean_b)
+    cov = sample * (_blur(a * b, kernel) - mean_a * mean_b)
     top = (2 * mean_a * mean_b + c1) * (2 * cov + c2)
     return top / ((mean_a.square() + mean_b.square() + c1) * (var_a + var_b + c2))
 
 
-def _blur(planes: Tensor) -> Tensor:
-    """Gaussian mean over whole windows, one axis after the other."""
-    x = torch.arange(_WINDOW, dtype=planes.dtype, device=planes.device) - _WINDOW // 2
-    kernel = torch.exp(-0.5 * (x / _SIGMA).square())
-    kernel = kernel / kernel.sum()
+def _kernel(planes: Tensor, window: Window) -> Float[Tensor, " side"]:
+    """Weights of the window along one axis; they sum to 1."""
+    side = _SIDES[window]
+    x = torch.arange(side, dtype=planes.dtype, device=planes.device) - side // 2
+    weights = torch.exp(-0.5 * (x / _SIGMA).square())
+    weights = weights if window == "gaussian" else torch.ones_like(weights)
+    return weights / weights.sum()
+
+
+def _blur(planes: Tensor, kernel: Float[Tensor, " side"]) -> Tensor:
+    """Weighted mean over whole windows, one axis after the other."""
     flat = planes.flatten(0, 1)[:, None]
     flat = F.conv2d(F.conv2d(flat, kernel[None, None, :, None]), kernel[None, None, None])
     return flat[:, 0].unflatten(0, planes.shape[:2])
@@ -103,12 +121,12 @@ def _planes(images: Tensor) -> Tensor:
     return images.reshape(-1, *images.shape[-3:]).permute(0, 3, 1, 2)
 
 
-def _whole_windows(mask: Tensor) -> Tensor:
+def _whole_windows(mask: Tensor, side: int) -> Tensor:
     hidden = (~mask).reshape(-1, 1, *mask.shape[-2:]).float()
-    counted = F.max_pool2d(hidden, _WINDOW, stride=1)[:, 0] == 0
+    counted = F.max_pool2d(hidden, side, stride=1)[:, 0] == 0
     if not bool(counted.any()):
         raise DataError(
-            "no 11x11 window lies wholly on pixels that count",
+            f"no {side}x{side} window lies wholly on pixels that count",
             field="mask",
             value=f"{int(mask.sum())} of {mask.numel()} pixels count",
             remedy="leave this image out of SSIM, or widen its mask",
@@ -159,10 +177,10 @@ def _refuse_range(name: str, image: Tensor, lowest: float, highest: float, high:
     )
 
 
-def _check_size(image: Tensor) -> None:
-    if min(image.shape[-3:-1]) < _WINDOW:
+def _check_size(image: Tensor, side: int) -> None:
+    if min(image.shape[-3:-1]) < side:
         raise DataError(
-            f"SSIM needs images of at least {_WINDOW}x{_WINDOW} pixels",
+            f"SSIM needs images of at least {side}x{side} pixels",
             field="height, width",
             value=tuple(image.shape[-3:-1]),
             remedy="use PSNR for images as small as this",
