@@ -59,6 +59,7 @@ CONFIGS = Table(
         "nerf-rpn": "maskfield.methods.nerf_rpn.config:NerfRPNConfig",
         "voxel-fit": "maskfield.fields.config:VoxelFitConfig",
         "grids": "maskfield.data.config:GridDataConfig",
+        "objects": "maskfield.data.object_config:ObjectDataConfig",
         "scene": "maskfield.data.config:SceneDataConfig",
     },
 )
