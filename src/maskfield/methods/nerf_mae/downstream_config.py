@@ -33,12 +33,29 @@ class TransferDetectorConfig:
     Attributes:
         base: size of the encoder. head: FCOS or anchors. channels: of every pyramid level.
         norm_outputs: normalise the encoder's maps before the pyramid; officially not.
+        encoder_lr_scale: learning rate of the encoder over that of pyramid and head; 0 keeps the
+            encoder as it came.
+        encoder_frozen_share: share of the steps, from the first, in which only pyramid and head
+            learn.
     """
 
     base: NerfMAEConfig
     head: FCOSConfig | AnchorConfig = FCOSConfig()
     channels: int = 256
     norm_outputs: bool = False
+    encoder_lr_scale: float = 1.0
+    encoder_frozen_share: float = 0.0
+
+    def __post_init__(self) -> None:
+        scale, share = self.encoder_lr_scale, self.encoder_frozen_share
+        if not (math.isfinite(scale) and scale >= 0 and 0 <= share <= 1):
+            raise ConfigError(
+                "the encoder's learning rate is scaled by a number of 0 or more, and its steps "
+                "without learning are a share of all",
+                field="encoder_lr_scale, encoder_frozen_share",
+                value=(scale, share),
+                remedy="give e.g. 0.3 and 0; 1 and 0 train all parts alike",
+            )
 
     def detector(self) -> NerfRPNConfig:
         """The same as a plain detector's config; grids are padded to the pre-trained cube."""

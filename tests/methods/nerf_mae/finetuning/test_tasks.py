@@ -11,6 +11,7 @@ import torch
 from maskfield.core.config import override
 from maskfield.core.errors import CheckpointError, ConfigError
 from maskfield.core.registry import RECIPES, resolve
+from maskfield.engine.checkpoint import load_weights
 from maskfield.engine.config import RunConfig
 from maskfield.engine.loop import run
 from maskfield.engine.setup import build_task
@@ -67,8 +68,6 @@ def test_a_run_starts_from_pretrained_weights(
 def test_the_encoder_is_taken_over_and_the_head_is_not(
     kind: str, cache: Path, pretrained: Path
 ) -> None:
-    from maskfield.engine.checkpoint import load_weights
-
     task = build_task(small(kind, cache))
     before = {k: v.clone() for k, v in task.model.state_dict().items()}
     weights, header = load_weights(pretrained)
@@ -109,8 +108,6 @@ def test_weights_of_another_method_are_refused(
 
 
 def test_a_resumed_run_continues_bit_identically(cache: Path, tmp_path: Path) -> None:
-    from maskfield.engine.checkpoint import load_weights
-
     config = small("detect", cache, "engine.steps=3", "engine.checkpoint_every=1")
     whole = run(config, tmp_path / "whole").folder
     run(config, tmp_path / "again", resume=str(whole / "checkpoints" / "step-2"))
@@ -175,3 +172,48 @@ def test_paths_are_dropped_in_training_as_the_generator_says(kind: str, cache: P
 
     assert loss(0) == loss(0)
     assert len({loss(seed) for seed in range(6)}) > 1
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ("lr_scale=1", True),
+        ("lr_scale=0.1", True),
+        ("lr_scale=0", False),
+        ("frozen_share=0.5", True),
+        ("frozen_share=1", False),
+    ],
+)
+def test_the_encoder_learns_at_its_own_rate(
+    change: str, expected: bool, cache: Path, pretrained: Path, tmp_path: Path
+) -> None:
+    config = small("detect", cache, f"method.encoder_{change}", "optim.weight_decay=0.1")
+
+    def weights(lr: float) -> dict[str, torch.Tensor]:
+        changed = override(config, [f"optim.lr={lr}"])
+        folder = run(changed, tmp_path / str(lr), init=str(pretrained)).folder
+        return load_weights(folder)[0]
+
+    still, after = weights(1e-12), weights(1e-3)
+    moved = {k for k in still if not torch.equal(still[k], after[k])}
+    assert any(k.startswith("backbone.encoder.") for k in moved) == expected
+    assert any(k.startswith("backbone.fpn_neck.") for k in moved)
+    assert any(k.startswith("head.") for k in moved)
+
+
+def test_parts_have_groups_of_their_own_only_if_their_rates_differ(cache: Path) -> None:
+    def rates(*changes: str) -> list[float | None]:
+        groups = build_task(small("detect", cache, *changes)).parameter_groups()
+        assert len({id(p) for g in groups for p in g["params"]}) == sum(
+            len(g["params"]) for g in groups
+        )
+        return [g.get("lr") for g in groups]
+
+    assert rates() == [None]
+    assert rates("optim.lr=2e-3", "method.encoder_lr_scale=0.5") == [None, 1e-3]
+
+
+@pytest.mark.parametrize("change", ["lr_scale=-1", "frozen_share=1.5", "lr_scale=.nan"])
+def test_impossible_rates_of_the_encoder_are_refused(change: str, cache: Path) -> None:
+    with pytest.raises(ConfigError, match="scaled by a number"):
+        small("detect", cache, f"method.encoder_{change}")

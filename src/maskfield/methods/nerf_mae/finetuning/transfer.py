@@ -58,6 +58,25 @@ def transfer(
     return list(shared)
 
 
+def groups_by_origin(
+    model: nn.Module, encoder: nn.Module, lr: float, scale: float
+) -> list[dict[str, Any]]:
+    """Parameter groups: what starts afresh at ``lr``, the encoder at ``lr * scale``.
+
+    Args:
+        encoder: the part of ``model`` that was pre-trained.
+        scale: 1 gives one group of everything, in the model's order.
+    """
+    trainable = [p for p in model.parameters() if p.requires_grad]
+    if scale == 1:
+        return [{"params": trainable}]
+    inside = {id(p) for p in encoder.parameters()}
+    return [
+        {"params": [p for p in trainable if id(p) not in inside]},
+        {"params": [p for p in trainable if id(p) in inside], "lr": lr * scale},
+    ]
+
+
 def _refuse_other_source(header: Mapping[str, Any], base: NerfMAEConfig) -> None:
     """The checkpoint must be a NeRF-MAE of the same size; what only training knows may differ."""
     stored = header.get("config", {}).get("method") or {}
