@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from maskfield.geometry.camera_paths import (
+    dtu_film,
     focus_point,
     look_at,
     orbit,
@@ -13,6 +14,7 @@ from maskfield.geometry.camera_paths import (
     pinholes,
     spiral,
     tour,
+    turn_table,
 )
 from maskfield.geometry.cameras import Cameras, check_poses
 
@@ -121,3 +123,27 @@ def test_tour_starts_at_the_first_camera_and_is_smooth():
 def test_tour_of_one_camera_stands_still():
     path = tour(ring(count=1), 3)
     assert (path.camera_to_world == path.camera_to_world[:1]).all()
+
+
+def test_turn_table_is_a_level_circle_that_looks_at_its_centre():
+    lens, centre = forward_facing(), (0.5, -1.0, 0.25)
+    cameras = turn_table(lens, 8, radius=2.0, elevation_degrees=30.0, centre=centre)
+    check_poses(cameras.camera_to_world)
+    offset = cameras.centres - torch.tensor(centre)
+    torch.testing.assert_close(offset.norm(dim=-1), torch.full((8,), 2.0))
+    torch.testing.assert_close(offset[:, 2], torch.full((8,), 1.0))
+    torch.testing.assert_close(cameras.forward_axes, -offset / 2)
+    assert offset[0, 1] < 0
+    assert abs(float(offset[0, 0])) < 1e-6
+    assert cameras.width == lens.width
+    assert torch.equal(cameras.intrinsics[0], lens.intrinsics[0])
+
+
+def test_dtu_film_closes_and_looks_at_the_origin_from_its_distance():
+    poses = dtu_film(25, distance=3.0)
+    check_poses(poses)
+    torch.testing.assert_close(poses[0], poses[-1])
+    torch.testing.assert_close(poses[:, :, 3], -3.0 * poses[:, :, 2])
+    steps = (poses[1:, :, 3] - poses[:-1, :, 3]).norm(dim=-1)
+    assert float(steps.max()) < 1.5
+    assert float(steps.min()) > 0.01

@@ -1,4 +1,4 @@
-"""Cameras for pictures and films: overview, orbit, spiral, a smooth tour of given cameras."""
+"""Cameras for pictures and films: overview, orbit, turn-table, spiral, a tour of given cameras."""
 
 from __future__ import annotations
 
@@ -12,11 +12,21 @@ from scipy.interpolate import CubicSpline
 from scipy.spatial.transform import Rotation, RotationSpline
 from torch import Tensor
 
-from maskfield.geometry.cameras import Cameras
+from maskfield.geometry.cameras import Cameras, opencv_from_opengl
+from maskfield.geometry.se3 import rotation_from_quaternion
 from maskfield.geometry.views import mean_up
 
 _UP = (0.0, 0.0, 1.0)
 _TOUR_KEYS = 12  # more key poses make a film of scattered photographs shake
+# pixelNeRF's film of DTU tables (spec pixelnerf 8.4): turns (w, x, y, z) and when they are reached
+_DTU_TURNS = (
+    (0.9698, 0.2121, 0.1203, -0.0039),
+    (0.7020, 0.1578, 0.4525, 0.5268),
+    (0.6766, 0.3176, 0.5179, 0.4161),
+    (0.9085, 0.4020, 0.1139, -0.0025),
+    (0.9698, 0.2121, 0.1203, -0.0039),
+)
+_DTU_TIMES = (0.0, 2.0, 3.0, 5.0, 6.0)
 
 
 def look_at(
@@ -110,6 +120,42 @@ def spiral(cameras: Cameras, frames: int, *, turns: float = 2.0) -> Cameras:
     return _with_poses(cameras, look_at(eye, target.expand_as(eye), up))
 
 
+def turn_table(
+    cameras: Cameras,
+    frames: int,
+    *,
+    radius: float,
+    elevation_degrees: float = 10.0,
+    centre: tuple[float, float, float] = (0.0, 0.0, 0.0),
+) -> Cameras:
+    """A full circle round an upright axis; frame 0 stands at -y of ``centre``, +x comes later.
+
+    The same eyes as pixelNeRF's "spherical" poses with azimuths linspace(-180, 180) without the
+    end; their elevation has the other sign (there, negative is above).
+
+    Args:
+        cameras: whose lens and picture size the frames have.
+        radius: distance of the eye from ``centre``, scene units.
+        elevation_degrees: height of the eye; positive is above. Below 90 either way.
+    """
+    eye, target = _circle(frames, radius, elevation_degrees), torch.tensor(centre)
+    return _with_poses(cameras, look_at(eye + target, target.expand_as(eye)))
+
+
+def dtu_film(frames: int, distance: float = 2.0) -> Float[Tensor, "frame 3 4"]:
+    """pixelNeRF's way round a DTU table: a periodic spline through five turns of the camera.
+
+    Returns:
+        camera-to-world poses with OpenCV axes, looking at the origin of pixelNeRF's DTU world
+        (y up, z towards the first camera); the last frame is the first one again.
+    """
+    spline = CubicSpline(_DTU_TIMES, np.asarray(_DTU_TURNS), bc_type="periodic")
+    turns = torch.as_tensor(spline(np.linspace(0, _DTU_TIMES[-1], frames)))
+    rotation = rotation_from_quaternion(torch.nn.functional.normalize(turns, dim=-1))
+    poses = torch.cat([rotation, distance * rotation[:, :, 2:]], dim=-1)
+    return opencv_from_opengl(poses).float()
+
+
 def tour(cameras: Cameras, frames: int) -> Cameras:
     """A smooth film through the given cameras: a nearest-neighbour order, then splines."""
     order = _nearest_order(cameras)
@@ -131,6 +177,14 @@ def focus_point(cameras: Cameras) -> Float[Tensor, " 3"]:
     left = across.mean(0) + pull
     right = (across @ o[:, :, None]).mean(0)[:, 0] + pull @ o.mean(0)
     return torch.linalg.solve(left, right).to(cameras.centres.dtype)
+
+
+def _circle(frames: int, radius: float, elevation_degrees: float) -> Float[Tensor, "frame 3"]:
+    """Points of a turn-table about the origin."""
+    azimuth = torch.linspace(-math.pi, math.pi, frames + 1)[:-1]
+    elevation = torch.full_like(azimuth, math.radians(elevation_degrees))
+    x, y = elevation.cos() * azimuth.sin(), elevation.cos() * azimuth.cos()
+    return radius * torch.stack([x, y, elevation.sin()], dim=-1)
 
 
 def _average_pose(cameras: Cameras) -> Float[Tensor, "3 4"]:

@@ -7,6 +7,8 @@ from torch import Tensor
 
 from golden.case import Case
 from golden.registry import golden
+from maskfield.geometry.camera_paths import dtu_film
+from maskfield.geometry.cameras import opengl_from_opencv
 from maskfield.metrics.image import psnr, ssim
 from maskfield.metrics.lpips import lpips_from_weights
 
@@ -33,3 +35,11 @@ def lpips_vgg(case: Case) -> dict[str, Tensor]:
         "shift": model.shift,
         "scale": model.scale,
     }
+
+
+@golden("pixelnerf/dtu_trajectory")
+def dtu_trajectory(case: Case) -> dict[str, Tensor]:
+    frames = 6 * (case.config["config"]["num_views"] // 5)  # spec 10, Q23
+    poses = opengl_from_opencv(dtu_film(frames))
+    bottom = torch.tensor([0.0, 0.0, 0.0, 1.0]).expand(frames, 1, 4)
+    return {"poses": torch.cat([poses, bottom], dim=1)}
