@@ -11,7 +11,7 @@ import torch
 from torch.autograd import gradcheck
 
 from maskfield.core.errors import ConfigError
-from maskfield.geometry.sh import sh_basis, sh_size, sh_value
+from maskfield.geometry.sh import sh_basis, sh_size, sh_slopes, sh_value
 
 
 def directions(generator, count=50):
@@ -60,3 +60,16 @@ def test_sizes_and_refusal():
     for degree in (-1, 4):
         with pytest.raises(ConfigError, match="degrees 0 to 3"):
             sh_basis(torch.zeros(1, 3), degree)
+
+
+class TestSlopes:
+    @pytest.mark.parametrize("degree", [0, 1, 2, 3])
+    def test_equal_finite_differences(self, degree, generator):
+        d = torch.nn.functional.normalize(
+            torch.randn(7, 3, generator=generator, dtype=torch.float64), dim=-1
+        )
+        found, h = sh_slopes(d, degree), 1e-5
+        for axis in range(3):
+            step = torch.eye(3, dtype=d.dtype)[axis] * h
+            numeric = (sh_basis(d + step, degree) - sh_basis(d - step, degree)) / (2 * h)
+            torch.testing.assert_close(found[..., axis], numeric, atol=1e-9, rtol=1e-8)

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from maskfield.fields.contraction import contract, frame_of_box, stretch, uncontract
 from maskfield.geometry.grids import resolution_for_box, voxel_centres
+from maskfield.geometry.rays import Rays
 from maskfield.geometry.se3 import apply
 from maskfield.geometry.sh import sh_basis, sh_size
 from maskfield.ops.trilinear import TrilinearBackend, trilinear
@@ -203,6 +204,16 @@ class VoxelField(nn.Module):
         from maskfield.fields.voxel_fused import fused_render
 
         return fused_render(self, sampler, compositing)
+
+    def motion(
+        self, rays: Rays, compositing: Compositing
+    ) -> tuple[Float[Tensor, "ray 3"], Float[Tensor, "ray 3 6"]]:
+        """Colours of rays and their derivatives by a left twist (v, w) of the camera; CPU only."""
+        from maskfield.fields.motion import ray_motion
+        from maskfield.fields.sampler import VoxelMarch
+
+        found = ray_motion(self, rays, VoxelMarch(), compositing)
+        return found.numbers[:, :3], found.by_twist(rays)[:, :3]
 
     # ------------------------------------------------------------ change of resolution or box
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from maskfield.fields.gradients import CompactGradient, row_width
+from maskfield.fields.motion import MovingPixels
 from maskfield.fields.threads import Workers
 from maskfield.geometry.rays import Rays
 from maskfield.geometry.sh import sh_basis
@@ -84,24 +85,35 @@ def _draw(
     field: VoxelField, rays: Rays, sampler: Sampler, compositing: Compositing
 ) -> RenderOutput:
     from maskfield.fields.unfused import Unfused
-    from maskfield.rendering.renderer import RenderOutput, render
+    from maskfield.rendering.renderer import render
 
-    if rays.origins.requires_grad or rays.directions.requires_grad:
+    moving = rays.origins.requires_grad or rays.directions.requires_grad
+    if moving and (field.density.requires_grad or field.colour.requires_grad):
         return render(Unfused(field), rays, sampler, compositing)
+    if moving and torch.is_grad_enabled():
+        moved = rays.origins, rays.directions
+        return _shown(MovingPixels.apply(*moved, field, rays, sampler, compositing), compositing)
     background = torch.tensor(compositing.background or (0.0, 0.0, 0.0), dtype=torch.float64)
-    lines = _lines(field, rays, sampler, background)
+    lines = ray_lines(field, rays, sampler, background)
     settings = packed_settings(field)
     settings[3] = compositing.early_stop
     if torch.is_grad_enabled():
         settings[4] = -1.0  # exact gradients for every sample
     pixels = _FusedPixels.apply(field.density, field.colour, field, lines, settings)
+    return _shown(pixels, compositing)
+
+
+def _shown(pixels: Tensor, compositing: Compositing) -> RenderOutput:
+    from maskfield.rendering.renderer import RenderOutput
+
     colour, depth, opacity = pixels[:, :3], pixels[:, 3], pixels[:, 4]
     if compositing.depth == "expected":
         depth = torch.where(opacity > 0, depth / opacity.clamp_min(1e-10), torch.zeros_like(depth))
     return RenderOutput(colour=colour, depth=depth, opacity=opacity)
 
 
-def _lines(field: VoxelField, rays: Rays, sampler: Sampler, background: Tensor) -> Lines:
+def ray_lines(field: VoxelField, rays: Rays, sampler: Sampler, background: Tensor) -> Lines:
+    """The ``lines`` tuple of the kernels for rays sampled in this way."""
     from maskfield.fields.sampler import VoxelMarch
 
     packed, spans = packed_lines(field, rays)
@@ -133,7 +145,7 @@ class _FusedPixels(torch.autograd.Function):
 
         count = len(lines[0])
         out = np.zeros((count, 5), settings.dtype)
-        volume, limit = _volume_of(density, colour, field), _limit(field, lines)
+        volume, limit = _volume_of(density, colour, field), step_limit(field, lines)
         with Workers(torch.get_num_threads()) as workers:
             workers.run(
                 lambda _, a, b: render_rays(
@@ -154,7 +166,7 @@ class _FusedPixels(torch.autograd.Function):
 
         field, lines, settings = ctx.rest
         density, colour = ctx.saved_tensors
-        volume, limit = _volume_of(density, colour, field), _limit(field, lines)
+        volume, limit = _volume_of(density, colour, field), step_limit(field, lines)
         g = upstream.contiguous().numpy().astype(settings.dtype, copy=False)
         to_density, to_colour = torch.zeros_like(density), torch.zeros_like(colour)
         flat = to_density.numpy().reshape(-1), to_colour.numpy().reshape(-1, colour.shape[-1])
@@ -175,5 +187,6 @@ def _volume_of(density: Tensor, colour: Tensor, field: VoxelField) -> tuple[Any,
     return _volume(density.detach().numpy(), colour.detach().numpy(), field.occupancy.numpy())
 
 
-def _limit(field: VoxelField, lines: Lines) -> int:
+def step_limit(field: VoxelField, lines: Lines) -> int:
+    """The most steps that a ray of ``lines`` takes."""
     return max(field.settings.max_samples, lines[3].shape[2])

@@ -60,6 +60,15 @@ def sh_basis(directions: Float[Tensor, "*n 3"], degree: int) -> Float[Tensor, "*
     return torch.stack(columns, dim=-1)
 
 
+def sh_slopes(directions: Float[Tensor, "*n 3"], degree: int) -> Float[Tensor, "*n basis 3"]:
+    """Derivatives of :func:`sh_basis` by the direction's components."""
+    with torch.enable_grad():
+        given = directions.detach().requires_grad_()
+        columns = sh_basis(given, degree).unbind(-1)[1:]  # the first one is constant
+        rows = [torch.autograd.grad(c.sum(), given, retain_graph=True)[0] for c in columns]
+    return torch.stack([torch.zeros_like(directions), *rows], dim=-2)
+
+
 def sh_value(
     coefficients: Float[Tensor, "*n channel basis"], directions: Float[Tensor, "*n 3"]
 ) -> Float[Tensor, "*n channel"]:
