@@ -210,3 +210,31 @@ def test_the_exact_value_is_asked_where_the_official_one_is_wrong(
     }
     table = {"nerf_rpn/rotated_iou": Adapter(function=lambda case: found)}
     assert bool(run_case(folder, table).problems) == wrong
+
+
+MESH = {
+    "vertices": torch.tensor([[0.1, 0.0, 0.1], [0.9, 0.0, 0.1], [0.9, 0.9, 0.1], [0.1, 0.9, 0.1]]),
+    "triangles": torch.tensor([[0, 1, 2], [0, 2, 3]]),
+    "sigma_grid": torch.zeros(2, 2, 2),
+}
+
+
+@pytest.mark.parametrize(
+    ("vertices", "triangles", "wrong"),
+    [
+        ([0, 1, 2, 3], [[2, 3, 0], [1, 2, 0]], False),  # another order
+        ([2, 3, 0, 1], [[2, 3, 0], [2, 0, 1]], False),  # other names
+        ([0, 1, 2, 3], [[0, 1, 3], [1, 2, 3]], False),  # the other diagonal
+        ([0, 1, 2, 3], [[0, 2, 1], [0, 3, 2]], True),  # wound the other way
+        ([0, 1, 2, 3], [[0, 1, 2], [0, 1, 2]], True),
+        ([0, 1, 2, 2], [[0, 1, 2], [0, 2, 3]], True),
+    ],
+)
+def test_meshes_are_compared_as_surfaces(
+    tmp_path: Path, vertices: list[int], triangles: list[list[int]], wrong: bool
+) -> None:
+    case = {"system": "pixelnerf", "kind": "marching_cubes", "config": "c1=-1,c2=1,reso=(2,2,2)"}
+    folder = write_case(tmp_path / "mesh", MESH, tolerance="compare as point sets", **case)
+    found = {**MESH, "vertices": MESH["vertices"][vertices], "triangles": torch.tensor(triangles)}
+    table = {"pixelnerf/marching_cubes": Adapter(function=lambda case: found)}
+    assert bool(run_case(folder, table).problems) is wrong

@@ -6,7 +6,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+import torch
+from torch import Tensor
+
 NUMBER = r"(-?[\d.]*\d(?:e-?\d+)?)"
+_CORNER = r"[-\d.e]+|[\[(][^\])]*[\])]"
 TRIPLE = r"\[(\d+), ?(\d+), ?(\d+)\]"
 
 
@@ -44,3 +48,12 @@ def find(config: Mapping[str, Any], key: str, pattern: str) -> re.Match[str]:
     if match is None:
         raise LookupError(f"case {config['case']} does not say {key}: no match of {pattern!r}")
     return match
+
+
+def box(text: str) -> Tensor:
+    """[2, 3] min and max that ``c1=..,c2=..`` names: a number for all axes, or ``[x, y, z]``."""
+    corners = re.search(rf"c1=({_CORNER}),\s*c2=({_CORNER})", text)
+    if corners is None:
+        raise LookupError(f"no box c1=..,c2=.. in {text!r}")
+    rows = [[float(v) for v in re.findall(NUMBER, c)] for c in corners.groups()]
+    return torch.tensor([row * 3 if len(row) == 1 else row for row in rows])

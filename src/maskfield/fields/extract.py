@@ -19,18 +19,18 @@ from maskfield.data.radiance_grid import RadianceGrid
 from maskfield.data.scene import Scene
 from maskfield.fields.evaluate import field_image
 from maskfield.fields.ply import write_ply
+from maskfield.fields.points import AT_ONCE, ask, point_density, point_samples
 from maskfield.fields.sightings import sightings
 from maskfield.fields.voxel import VoxelField
 from maskfield.geometry.cameras import Cameras
 from maskfield.geometry.grids import resolution_for_box, voxel_centres
-from maskfield.rendering.field import Field, FieldOutput, RaySamples
+from maskfield.rendering.field import Field
 from maskfield.rendering.renderer import render_image
 from maskfield.rendering.samplers import Sampler, StratifiedSampler
 
 __all__ = ["Extraction", "extract", "extract_grid", "write_ply"]
 
 NGP_SPAN = 1.5  # instant-ngp units of the box's longest side, as in HM3D (spec nerf_mae 2.2)
-_AT_ONCE = 1 << 18
 _MOST_VIEWS = 48  # their bits fit one integer
 _DEPTH_SIDE = 128  # longest side of the depth maps of the visibility test, pixels
 _SLACK = 2.0  # a voxel may lie this many voxels behind the surface
@@ -89,14 +89,14 @@ def extract(
     box = (scene.box if box is None else box).float()
     shape = resolution_for_box(box, longest)
     centres = voxel_centres(box, shape).reshape(-1, 3)
-    density = torch.cat([_density(field, p) for p in centres.split(_AT_ONCE)])
+    density = torch.cat([point_density(field, p) for p in centres.split(AT_ONCE)])
     voxel = float((box[1] - box[0]).max()) / longest
     cameras = _views(scene)
     sights = sightings(
         cameras, _distance_maps(field, cameras, scene, sampler) + _SLACK * voxel, centres
     )
     matter = density * voxel > _EMPTY
-    colour = torch.cat([_mean_colour(field, p) for p in centres.split(_AT_ONCE)])
+    colour = torch.cat([_mean_colour(field, p) for p in centres.split(AT_ONCE)])
     chosen = (matter & (sights != 0)).nonzero()[:, 0]
     colour[chosen] = _seen_colour(field, cameras, centres[chosen], sights[chosen])
     seen = sights != 0
@@ -125,32 +125,6 @@ def _views(scene: Scene) -> Cameras:
     return cameras.resized(round(cameras.width * factor), round(cameras.height * factor))
 
 
-def _density(field: Field, points: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-    """sigma; an alpha field's opacity is taken to be that of a unit step."""
-    output = _ask(field, points, points.new_tensor([0.0, 0.0, 1.0]).expand(len(points), 3))
-    if output.density is not None:
-        return output.density[:, 0]
-    if output.alpha is None:
-        raise ConfigError(
-            "this field has neither density nor opacity at a point",
-            field="field",
-            value=type(field).__name__,
-            remedy="extract from a field that does not attend along rays",
-        )
-    return -torch.log1p(-output.alpha[:, 0].clamp(max=1 - 1e-6))
-
-
-def _ask(field: Field, points: Tensor, directions: Tensor) -> FieldOutput:
-    return field(_samples(points, directions))
-
-
-def _samples(points: Tensor, directions: Tensor) -> RaySamples:
-    ones = points.new_ones(len(points), 1)
-    return RaySamples(
-        points=points[:, None], directions=directions[:, None], t=ones, delta=ones, mask=ones > 0
-    )
-
-
 def _seen_colour(
     field: Field,
     cameras: Cameras,
@@ -161,9 +135,9 @@ def _seen_colour(
     total, times = torch.zeros_like(points), torch.zeros(len(points))
     for index in range(len(cameras)):
         looking = ((sights >> index) & 1).nonzero()[:, 0]
-        for part in looking.split(_AT_ONCE):
+        for part in looking.split(AT_ONCE):
             directions = F.normalize(points[part] - cameras.centres[index], dim=-1)
-            total[part] += _ask(field, points[part], directions).colour[:, 0].float()
+            total[part] += ask(field, points[part], directions).colour[:, 0].float()
             times[part] += 1
     return total / times[:, None]
 
@@ -188,7 +162,7 @@ def _mean_colour(field: Field, points: Float[Tensor, "n 3"]) -> Float[Tensor, "n
     """Mean over directions: of a voxel field its constant harmonic, else over the six axes."""
     axes = torch.cat([torch.eye(3), -torch.eye(3)]).to(points)
     if isinstance(field, VoxelField):
-        samples = _samples(points, axes[:1].expand(len(points), 3))
+        samples = point_samples(points, axes[:1].expand(len(points), 3))
         return field(samples, view_dependent=False).colour[:, 0].float()
-    shown = [_ask(field, points, axis.expand(len(points), 3)).colour[:, 0] for axis in axes]
+    shown = [ask(field, points, axis.expand(len(points), 3)).colour[:, 0] for axis in axes]
     return torch.stack(shown).mean(0).float()

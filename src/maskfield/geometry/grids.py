@@ -19,6 +19,17 @@ def voxel_centres(
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
 
 
+def grid_nodes(
+    box: Float[Tensor, "2 3"], resolution: tuple[int, int, int]
+) -> Float[Tensor, "x y z 3"]:
+    """World coordinates of a lattice whose outermost nodes lie on the box, first axis slowest."""
+    axes = [
+        torch.linspace(float(box[0, a]), float(box[1, a]), n, device=box.device, dtype=box.dtype)
+        for a, n in enumerate(resolution)
+    ]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
+
+
 def grid_from_world(
     points: Float[Tensor, "*n 3"], box: Float[Tensor, "2 3"], resolution: tuple[int, int, int]
 ) -> Float[Tensor, "*n 3"]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
+
 import torch
 from torch import Tensor
 
+from golden import words
 from golden.case import Case
 from golden.registry import golden
+from maskfield.fields.mesh import isosurface
 from maskfield.geometry.camera_paths import dtu_film
 from maskfield.geometry.cameras import opengl_from_opencv
+from maskfield.geometry.grids import grid_nodes
 from maskfield.metrics.image import psnr, ssim
 from maskfield.metrics.lpips import lpips_from_weights
 
@@ -43,3 +48,21 @@ def dtu_trajectory(case: Case) -> dict[str, Tensor]:
     poses = opengl_from_opencv(dtu_film(frames))
     bottom = torch.tensor([0.0, 0.0, 0.0, 1.0]).expand(frames, 1, 4)
     return {"poses": torch.cat([poses, bottom], dim=1)}
+
+
+@golden("pixelnerf/marching_cubes")
+def marching_cubes(case: Case) -> dict[str, Tensor]:
+    text = case.config["config"]
+    x, y, z = (int(n) for n in re.search(r"reso=\((\d+), ?(\d+), ?(\d+)\)", text).groups())
+    level = float(re.search(rf"isosurface={words.NUMBER}", text).group(1))
+    box = words.box(text)
+    values = ellipsoid(grid_nodes(box, (x, y, z)), text)
+    mesh = isosurface(values, level, box, compat="official")
+    return {"vertices": mesh.vertices, "triangles": mesh.triangles, "sigma_grid": values}
+
+
+def ellipsoid(points: Tensor, text: str) -> Tensor:
+    """``sigma(x)=S*(L-(a x^2+b y^2+c z^2))`` at points [..., 3]."""
+    scale, level, terms = re.search(r"sigma\(x\)=([\d.]+)\*\(([\d.]+)-\((.*?)\)\)", text).groups()
+    factors = [float(re.search(rf"([\d.]*)\*?{a}\^2", terms).group(1) or 1) for a in "xyz"]
+    return float(scale) * (float(level) - (points.square() * points.new_tensor(factors)).sum(-1))
