@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -207,7 +208,7 @@ def as_point_sets(case: Case, stored: Outputs, found: Outputs) -> Outputs:
 
     The found vertices are put into the stored order, one to one. Within a cell of the lattice a
     polygon may be cut along either diagonal: surfaces are one when every cell has as many triangles
-    and the same vector area, which the diagonals do not change.
+    and they have the same directed outline.
     """
     if len(found["vertices"]) != len(stored["vertices"]):
         return found
@@ -217,22 +218,30 @@ def as_point_sets(case: Case, stored: Outputs, found: Outputs) -> Outputs:
     aligned = dict(found) | {"vertices": found["vertices"][order]}
     box, nodes = words.box(case.config["config"]), torch.tensor(stored["sigma_grid"].shape)
     step = (box[1] - box[0]).double() / nodes
-    (a, areas_a), (b, areas_b) = (_cell_areas(m, box[0], step) for m in (found, stored))
-    same = torch.equal(a, b) and torch.allclose(areas_a, areas_b, atol=1e-7)
-    if same:
+    if _outlines(aligned, order, box[0], step) == _outlines(stored, None, box[0], step):
         aligned["triangles"] = stored["triangles"]
     return aligned
 
 
-def _cell_areas(mesh: Outputs, origin: Tensor, step: Tensor) -> tuple[Tensor, Tensor]:
-    """Cell of every triangle, sorted; and the summed vector area in each cell that has any."""
-    corners = mesh["vertices"].double()[mesh["triangles"]]
-    area = torch.linalg.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]) / 2
-    cells = ((corners.mean(1) - origin) / step).floor().long()
-    _, inverse = torch.unique(cells, dim=0, return_inverse=True)
-    total = torch.zeros(int(inverse.max()) + 1, 3, dtype=torch.float64)
-    key = cells @ torch.tensor([1 << 40, 1 << 20, 1])
-    return key.sort().values, total.index_add_(0, inverse, area)
+def _outlines(
+    mesh: Outputs, order: Tensor | None, origin: Tensor, step: Tensor
+) -> tuple[Counter[Any], set[Any]]:
+    """Triangles in every cell, and the directed edges of the polygons they make up there.
+
+    Args:
+        order: where each vertex comes from, when the vertices have been put into another order.
+    """
+    triangles = mesh["triangles"] if order is None else order.argsort()[mesh["triangles"]]
+    middles = mesh["vertices"].double()[triangles].mean(1)
+    cells = ((middles - origin) / step).floor().long().tolist()
+    edges: set[Any] = set()
+    for cell, (a, b, c) in zip(cells, triangles.tolist(), strict=True):
+        for start, end in ((a, b), (b, c), (c, a)):
+            if (*cell, end, start) in edges:
+                edges.remove((*cell, end, start))
+            else:
+                edges.add((*cell, start, end))
+    return Counter(map(tuple, cells)), edges
 
 
 ALIGN: dict[str, Callable[[Case, Outputs, Outputs], Outputs]] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -52,17 +53,20 @@ def dtu_trajectory(case: Case) -> dict[str, Tensor]:
 
 @golden("pixelnerf/marching_cubes")
 def marching_cubes(case: Case) -> dict[str, Tensor]:
-    text = case.config["config"]
-    x, y, z = (int(n) for n in re.search(r"reso=\((\d+), ?(\d+), ?(\d+)\)", text).groups())
-    level = float(re.search(rf"isosurface={words.NUMBER}", text).group(1))
-    box = words.box(text)
-    values = ellipsoid(grid_nodes(box, (x, y, z)), text)
+    said = {**case.config, "what": case.config["config"]}
+    nodes = words.find(said, "reso", r"reso=\((\d+), ?(\d+), ?(\d+)\)").groups()
+    x, y, z = (int(n) for n in nodes)
+    box = words.box(said["what"])
+    values = ellipsoid(grid_nodes(box, (x, y, z)), said)
+    level = words.number(said, "isosurface", "isosurface=N")
     mesh = isosurface(values, level, box, compat="official")
     return {"vertices": mesh.vertices, "triangles": mesh.triangles, "sigma_grid": values}
 
 
-def ellipsoid(points: Tensor, text: str) -> Tensor:
+def ellipsoid(points: Tensor, said: dict[str, Any]) -> Tensor:
     """``sigma(x)=S*(L-(a x^2+b y^2+c z^2))`` at points [..., 3]."""
-    scale, level, terms = re.search(r"sigma\(x\)=([\d.]+)\*\(([\d.]+)-\((.*?)\)\)", text).groups()
-    factors = [float(re.search(rf"([\d.]*)\*?{a}\^2", terms).group(1) or 1) for a in "xyz"]
-    return float(scale) * (float(level) - (points.square() * points.new_tensor(factors)).sum(-1))
+    pattern = r"sigma\(x\)=([\d.]+)\*\(([\d.]+)-\((.*?)\)\)"
+    scale, level, terms = words.find(said, "sigma", pattern).groups()
+    factors = [re.findall(rf"([\d.]*)\*?{axis}\^2", terms)[0] or 1 for axis in "xyz"]
+    weights = points.new_tensor([float(f) for f in factors])
+    return float(scale) * (float(level) - (points.square() * weights).sum(-1))
