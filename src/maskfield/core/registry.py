@@ -57,6 +57,7 @@ CONFIGS = Table(
         "nerf-mae-segment": "maskfield.methods.nerf_mae.downstream_config:SemanticConfig",
         "nerf-mae-superres": "maskfield.methods.nerf_mae.downstream_config:SuperResolutionConfig",
         "nerf-rpn": "maskfield.methods.nerf_rpn.config:NerfRPNConfig",
+        "pixelnerf": "maskfield.methods.pixelnerf.config:PixelNeRFConfig",
         "voxel-fit": "maskfield.fields.config:VoxelFitConfig",
         "grids": "maskfield.data.config:GridDataConfig",
         "objects": "maskfield.data.object_config:ObjectDataConfig",
@@ -73,6 +74,7 @@ TASKS = Table(
         "nerf-mae-segment": "maskfield.methods.nerf_mae.finetuning.segment:SemanticTask",
         "nerf-mae-superres": "maskfield.methods.nerf_mae.finetuning.superres:SuperResolutionTask",
         "nerf-rpn": "maskfield.methods.nerf_rpn.task:DetectionTask",
+        "pixelnerf": "maskfield.methods.pixelnerf.task:PixelNeRFTask",
         "voxel-fit": "maskfield.fields.task:VoxelFitTask",
     },
 )
@@ -96,6 +98,9 @@ RECIPES = Table(
         "nerf-rpn:tiny-cpu": "maskfield.recipes.nerf_rpn:tiny_cpu",
         "nerf-rpn:small": "maskfield.recipes.nerf_rpn:small",
         "nerf-rpn:paper": "maskfield.recipes.nerf_rpn:paper",
+        "pixelnerf:tiny-cpu": "maskfield.recipes.pixelnerf:tiny_cpu",
+        "pixelnerf:small": "maskfield.recipes.pixelnerf:small",
+        "pixelnerf:paper": "maskfield.recipes.pixelnerf:paper",
     },
 )
 

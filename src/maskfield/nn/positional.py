@@ -1,10 +1,12 @@
-"""Fixed sine-cosine position codes on a 3-D token grid (spec nerf_mae 3.3)."""
+"""Fixed sine-cosine position codes: of a 3-D token grid (spec nerf_mae 3.3), of coordinates."""
 
 from __future__ import annotations
 
+import math
+
 import torch
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 BASE = 10000.0
 
@@ -61,3 +63,46 @@ def sincos_3d(
         shape[1 + axis] = grid[axis]
         parts.append(code.reshape(shape).expand(1, *grid, width))
     return torch.cat(parts, dim=-1)
+
+
+class PositionalCode(nn.Module):
+    """[x,] then per octave k: sin(f_k x), cos(f_k x), f_k = factor * 2**k (spec pixelnerf 5.3).
+
+    Args:
+        frequencies: octaves. include_input: put the coordinates themselves in front.
+
+    The buffers keep the names and shapes of official checkpoints; a phase of pi/2 makes the cosine.
+    """
+
+    _freqs: Tensor
+    _phases: Tensor
+
+    def __init__(self, frequencies: int, factor: float, *, include_input: bool = True) -> None:
+        super().__init__()
+        self.frequencies, self.include_input = frequencies, include_input
+        octaves = factor * 2.0 ** torch.arange(frequencies)
+        self.register_buffer("_freqs", octaves.repeat_interleave(2)[None, :, None])
+        phases = torch.tensor([0.0, math.pi / 2]).repeat(frequencies)
+        self.register_buffer("_phases", phases[None, :, None])
+
+    def width(self, dimensions: int) -> int:
+        """Channels of the code of so many coordinates."""
+        return dimensions * (2 * self.frequencies + self.include_input)
+
+    def forward(self, x: Float[Tensor, "*n d"]) -> Float[Tensor, "*n c"]:
+        angles = torch.addcmul(self._phases[0], x[..., None, :], self._freqs[0])
+        waves = angles.sin().flatten(-2)
+        return torch.cat([x, waves], dim=-1) if self.include_input else waves
+
+
+def octave_code(
+    x: Float[Tensor, "*n d"], octaves: int, *, include_input: bool = True
+) -> Float[Tensor, "*n c"]:
+    """[x,] then per octave k: sin(2**k x), cos(2**k x) (NeRF, arXiv 2003.08934, eq. 4, without pi).
+
+    Not :class:`PositionalCode` with factor 1: a phase added to 2**9 x costs digits in float32.
+    """
+    scale = 2.0 ** torch.arange(octaves, dtype=x.dtype, device=x.device)
+    angles = x[..., None, :] * scale[:, None]
+    waves = torch.stack([angles.sin(), angles.cos()], dim=-2).flatten(-3)
+    return torch.cat([x, waves], dim=-1) if include_input else waves

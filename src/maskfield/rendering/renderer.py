@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 
@@ -23,7 +24,15 @@ from maskfield.rendering.compositing import Compositing, final_delta, sample_wei
 from maskfield.rendering.field import Field, FieldOutput, RaySamples
 from maskfield.rendering.samplers import Sampler
 
-__all__ = ["Compositing", "ImageOutput", "RenderOutput", "render", "render_image"]
+__all__ = [
+    "Compositing",
+    "ImageOutput",
+    "RenderOutput",
+    "composite_samples",
+    "join_outputs",
+    "render",
+    "render_image",
+]
 
 _DEPTHS = {"expected": expected_depth, "accumulated": accumulated_depth, "median": median_depth}
 
@@ -89,12 +98,13 @@ def render(
 
     Args:
         generator: for samplers that jitter; None lets them sample without noise.
+        memory_mb: working memory of one chunk; infinite: all rays in one chunk.
     """
     compositing = compositing or Compositing()
     fused = field.fused(sampler, compositing)
     if fused is not None:
         return fused(rays)
-    return _joined(list(_chunks(field, rays, sampler, compositing, generator, memory_mb)))
+    return join_outputs(list(_chunks(field, rays, sampler, compositing, generator, memory_mb)))
 
 
 def render_image(
@@ -140,19 +150,22 @@ def _chunks(
     memory_mb: float,
 ) -> Iterator[RenderOutput]:
     """The first, small chunk tells how much memory a ray takes; its result is used as well."""
-    start, size = 0, PROBE_RAYS
+    whole = math.isinf(memory_mb)
+    start, size = 0, len(rays) if whole else PROBE_RAYS
     while start == 0 or start < len(rays):
         chunk = rays[start : start + size]
         samples = sampler(chunk, field, generator)
         output = field(samples)
         start += max(len(chunk), 1)
-        size = rays_in_budget(bytes_per_ray(samples, output, field), memory_mb)
-        yield _pixels(chunk, samples, output, compositing)
+        if not whole:
+            size = rays_in_budget(bytes_per_ray(samples, output, field), memory_mb)
+        yield composite_samples(chunk, samples, output, compositing)
 
 
-def _pixels(
+def composite_samples(
     rays: Rays, samples: RaySamples, output: FieldOutput, compositing: Compositing
 ) -> RenderOutput:
+    """Pixels of samples that a field answered already."""
     norm = rays.directions.norm(dim=-1) if compositing.norm_in_delta else None
     weights = sample_weights(output, samples, compositing, norm)
     opacity = weights.sum(-1)
@@ -181,7 +194,8 @@ def _unmasked(values: Tensor, mask: Tensor) -> Tensor:
     return torch.where(mask[..., None], values, values.new_zeros(()))
 
 
-def _joined(parts: list[RenderOutput]) -> RenderOutput:
+def join_outputs(parts: list[RenderOutput]) -> RenderOutput:
+    """The outputs of consecutive chunks of rays as one."""
     if len(parts) == 1:
         return parts[0]
     joined: dict[str, Tensor | None] = {}

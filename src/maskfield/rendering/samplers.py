@@ -82,10 +82,10 @@ class StratifiedSampler:
         s, edges = self._strata(rays)
         if noise is not None:
             s = edges[..., :-1] + noise * (edges[..., 1:] - edges[..., :-1])
-        t = _distances(self.spacing, rays, s)
+        t = distances_at(self.spacing, rays, s)
         if self.interval == "next":
             return samples_at(rays, t, next_gaps(t, rays.far))
-        t_edges = _distances(self.spacing, rays, edges)
+        t_edges = distances_at(self.spacing, rays, edges)
         return samples_at(rays, t, (t_edges[:, 1:] - t_edges[:, :-1]))
 
     def _strata(self, rays: Rays) -> tuple[Tensor, Tensor]:
@@ -238,7 +238,7 @@ def draw_noise(
     return noise.to(rays.near.device)
 
 
-def _distances(spacing: Spacing, rays: Rays, s: Tensor) -> Tensor:
+def distances_at(spacing: Spacing, rays: Rays, s: Tensor) -> Tensor:
     """t at normalised distances s [1 or ray, n]."""
     forward, inverse = SPACINGS[spacing]
     near, far = forward(rays.near)[:, None], forward(rays.far)[:, None]

@@ -1,0 +1,1 @@
+"""pixelNeRF: a radiance field from one or a few photographs (spec pixelnerf)."""

@@ -1,0 +1,181 @@
+"""Points of one object through its source views: coordinates, features, colour and density.
+
+Legend: s coordinates in a source camera's axes, z image features, x what the MLP starts from.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from maskfield.methods.pixelnerf.config import PixelNeRFConfig, SmallEncoderConfig
+from maskfield.methods.pixelnerf.model.resnetfc import Conditioning, ResnetFC
+from maskfield.methods.pixelnerf.model.views import EncodedViews, projected, turned
+from maskfield.nn.positional import PositionalCode
+from maskfield.ops.bilinear import bilinear_corners, look_up
+
+
+class ObjectViews:
+    """The encoded source views of one object, ready for queries by either MLP.
+
+    Args:
+        project: apply the MLP's feature layers to the whole maps once and look the results up
+            (they are linear, and so is the look-up: equal up to rounding); False: at every point.
+            None chooses what multiplies fewer numbers.
+    """
+
+    def __init__(
+        self,
+        config: PixelNeRFConfig,
+        code: PositionalCode | None,
+        encoded: EncodedViews,
+        index: int,
+        *,
+        project: bool | None = None,
+    ) -> None:
+        self.config, self.code, self.project = config, code, project
+        self.poses, self.intrinsics = encoded.poses[index], encoded.intrinsics[index]
+        self.size = encoded.size
+        self.features = None if encoded.features is None else encoded.features[index]
+        self.vectors = None if encoded.vectors is None else encoded.vectors[index]
+        lookup = config.encoder or SmallEncoderConfig()
+        self.lookup, self.padding = lookup.lookup, lookup.padding
+        self._rows: dict[bool, Tensor] = {}
+        self._tables: dict[tuple[ResnetFC, bool], Tensor] = {}
+
+    @property
+    def views(self) -> int:
+        return self.poses.shape[0]
+
+    def query(
+        self,
+        mlp: ResnetFC,
+        points: Float[Tensor, "point 3"],
+        directions: Float[Tensor, "ray 3"],
+    ) -> tuple[Float[Tensor, "point 3"], Float[Tensor, " point"]]:
+        """Colour in [0, 1] and density >= 0.
+
+        Args:
+            directions: one per ray; the points come ray by ray, equally many on each.
+        """
+        s = turned(self.poses, points)
+        local = s + self.poses[:, None, :, 3]
+        x = self.inputs(s if self.config.normalize_z else local, directions)
+        out = mlp(x, self.conditioning(mlp, self.image_points(local)))
+        return out[..., :3].sigmoid(), out[..., 3].relu()
+
+    def image_points(self, local: Float[Tensor, "view point 3"]) -> Float[Tensor, "view point 2"]:
+        """Where camera coordinates appear in the source images (pixel centres at + 0.5)."""
+        return projected(local, self.intrinsics)
+
+    def inputs(
+        self, s: Float[Tensor, "view point 3"], directions: Float[Tensor, "ray 3"]
+    ) -> Float[Tensor, "view point d_in"]:
+        """Coded coordinates and directions."""
+        parts = [s if self.config.xyz else -s[..., 2:]]
+        if self.config.directions:
+            local = turned(self.poses, directions)[:, :, None]
+            share = s.shape[1] // max(directions.shape[0], 1)
+            local = local.expand(-1, -1, share, -1).reshape(s.shape[0], -1, 3)
+            parts.append(local)
+        code, options = self.code, self.config.code
+        if code is not None and options is not None:
+            if options.directions:
+                return code(torch.cat(parts, dim=-1))
+            parts[0] = code(parts[0])
+        return torch.cat(parts, dim=-1)
+
+    def conditioning(self, mlp: ResnetFC, pixels: Float[Tensor, "view point 2"]) -> Conditioning:
+        """What the features at image points say to an MLP's blocks."""
+        if mlp.fed_blocks == 0:
+            return Conditioning()
+        if self.features is None:
+            values = self._base(mlp)[:, None].expand(-1, pixels.shape[1], -1)
+        elif self._projects(mlp, pixels.shape[1]):
+            index, weight = self._corners(pixels)
+            values = look_up(self._table(mlp), index, weight)
+            values = values if self.padding == "border" else values + self._base(mlp)[:, None]
+        else:
+            weight = mlp.conditioning_weights()[0][:, self._global_channels :]
+            values = F.linear(self.latents(pixels), weight) + self._base(mlp)[:, None]
+        return mlp.split_conditioning(values)
+
+    def latents(self, pixels: Float[Tensor, "view point 2"]) -> Float[Tensor, "view point c"]:
+        """Features at image points."""
+        assert self.features is not None
+        if self._fast:
+            return look_up(self._channels_last(), *self._corners(pixels))
+        return self._grid_sample(pixels)
+
+    @property
+    def _fast(self) -> bool:
+        """Whether look-ups are plain weighted sums of four pixels."""
+        return self.lookup == "bilinear" and self.padding in ("border", "zeros")
+
+    @property
+    def _global_channels(self) -> int:
+        return 0 if self.vectors is None else self.vectors.shape[-1]
+
+    def _projects(self, mlp: ResnetFC, points: int) -> bool:
+        assert self.features is not None
+        if self.project is not None or not self._fast:
+            return bool(self.project) and self._fast
+        known = (mlp, torch.is_grad_enabled()) in self._tables
+        return known or points >= self.features.shape[-1] * self.features.shape[-2]
+
+    def _base(self, mlp: ResnetFC) -> Float[Tensor, "view fed"]:
+        """What the blocks hear whatever the pixel: biases, and the global vector's part."""
+        weight, bias = mlp.conditioning_weights()
+        if self.vectors is None:
+            return bias.expand(self.views, -1)
+        return F.linear(self.vectors, weight[:, : self._global_channels], bias)
+
+    def _table(self, mlp: ResnetFC) -> Float[Tensor, "row fed"]:
+        """The MLP's feature layers at every pixel of the maps, made once."""
+        key = (mlp, torch.is_grad_enabled())  # one made without a graph cannot serve training
+        if key not in self._tables:
+            weight = mlp.conditioning_weights()[0][:, self._global_channels :]
+            table = F.linear(self._channels_last(), weight)
+            if self.padding == "border":  # weights of a look-up then sum to one
+                table = (table.unflatten(0, (self.views, -1)) + self._base(mlp)[:, None]).flatten(
+                    0, 1
+                )
+            self._tables[key] = table
+        return self._tables[key]
+
+    def _channels_last(self) -> Float[Tensor, "row c"]:
+        assert self.features is not None
+        key = torch.is_grad_enabled()
+        if key not in self._rows:
+            rows = self.features.permute(0, 2, 3, 1).reshape(-1, self.features.shape[1])
+            self._rows[key] = rows.contiguous()
+        return self._rows[key]
+
+    def _map_points(self, pixels: Tensor) -> Tensor:
+        """House coordinates on the maps: a map's pixel i stands for image point i * stride + 0.5"""
+        assert self.features is not None
+        height, width = self.features.shape[-2:]
+        scale = pixels.new_tensor([width / self.size[0], height / self.size[1]])
+        return (pixels - 0.5) * scale + 0.5
+
+    def _corners(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        assert self.features is not None
+        height, width = self.features.shape[-2:]
+        padding = "zeros" if self.padding == "zeros" else "border"
+        return bilinear_corners(self._map_points(pixels), (width, height), padding)
+
+    def _grid_sample(self, pixels: Tensor) -> Tensor:
+        assert self.features is not None
+        height, width = self.features.shape[-2:]
+        last = pixels.new_tensor([width - 1, height - 1])
+        grid = (self._map_points(pixels) - 0.5) * 2 / last - 1
+        found = F.grid_sample(
+            self.features,
+            grid[:, :, None],
+            mode=self.lookup,
+            padding_mode=self.padding,
+            align_corners=True,
+        )
+        return found[..., 0].transpose(1, 2)

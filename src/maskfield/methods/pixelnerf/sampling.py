@@ -1,0 +1,147 @@
+"""Where pixelNeRF samples a ray (spec pixelnerf 6): strata, then importance and depth samples.
+
+Legend: s normalised distance in [0, 1], t distance along the ray, w compositing weights.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from maskfield.geometry.rays import Rays
+from maskfield.methods.pixelnerf.config import PixelNeRFConfig, SamplingConfig
+from maskfield.rendering.compositing import Compositing
+from maskfield.rendering.levels import LevelNoise, LevelSampler
+from maskfield.rendering.renderer import RenderOutput
+from maskfield.rendering.samplers import StratifiedSampler, distances_at
+from maskfield.rendering.spacing import Spacing
+
+_EPS = 1e-5  # added to each weight, so that empty rays stay defined
+
+
+@dataclass(frozen=True, kw_only=True)
+class PixelRefinement:
+    """The second pass: the first one's samples, importance samples, samples around its depth.
+
+    Attributes:
+        importance: samples in bins drawn by weight, anywhere in their bin (Q5).
+        depth: samples around the first pass's depth. depth_std: their spread, scene units.
+        spacing: as of the first pass. detach_depth: no gradient through that depth (Q18).
+    """
+
+    importance: int
+    depth: int
+    depth_std: float = 0.01
+    spacing: Spacing = "linear"
+    detach_depth: bool = False
+
+    @property
+    def uniform_per_ray(self) -> int:
+        """One number chooses a bin, one the place in it."""
+        return 2 * self.importance
+
+    @property
+    def normal_per_ray(self) -> int:
+        return self.depth
+
+    def __call__(
+        self, rays: Rays, coarse: RenderOutput, noise: LevelNoise
+    ) -> Float[Tensor, "ray sample"]:
+        """All distances of the second pass, ascending."""
+        assert coarse.weights is not None
+        assert coarse.t is not None
+        parts = [coarse.t]
+        if self.importance:
+            choose, place = self._uniform(rays, noise).chunk(2, dim=-1)
+            parts.append(self.importance_distances(rays, coarse.weights, choose, place))
+        if self.depth:
+            depth = (coarse.weights * coarse.t).sum(-1)
+            parts.append(self.depth_distances(rays, depth, self._normal(rays, noise)))
+        return torch.cat(parts, dim=-1).sort(dim=-1).values
+
+    def importance_distances(
+        self,
+        rays: Rays,
+        weights: Float[Tensor, "ray bin"],
+        choose: Float[Tensor, "ray n"],
+        place: Float[Tensor, "ray n"],
+    ) -> Float[Tensor, "ray n"]:
+        """Distances in bins chosen in proportion to the weights; no gradient to these."""
+        share = weights.detach() + _EPS
+        share = share / share.sum(-1, keepdim=True)
+        cdf = torch.cat([torch.zeros_like(share[:, :1]), share.cumsum(-1)], dim=-1)
+        found = torch.searchsorted(cdf, choose.contiguous(), right=True) - 1
+        s = (found.clamp_min(0).to(place.dtype) + place) / weights.shape[-1]
+        return distances_at(self.spacing, rays, s)
+
+    def depth_distances(
+        self, rays: Rays, depth: Float[Tensor, " ray"], normal: Float[Tensor, "ray n"]
+    ) -> Float[Tensor, "ray n"]:
+        """Distances around a depth, within near and far."""
+        depth = depth.detach() if self.detach_depth else depth
+        around = depth[:, None] + normal * self.depth_std
+        return around.maximum(rays.near[:, None]).minimum(rays.far[:, None])
+
+    def _uniform(self, rays: Rays, noise: LevelNoise) -> Tensor:
+        """Without noise: equal quantiles, and the middle of the bin."""
+        if noise.uniform is not None:
+            return noise.uniform
+        middles = _middles(self.importance, rays.near)
+        return torch.cat([middles, torch.full_like(middles, 0.5)]).expand(len(rays), -1)
+
+    def _normal(self, rays: Rays, noise: LevelNoise) -> Tensor:
+        """Without noise: equal quantiles of the normal distribution."""
+        if noise.normal is not None:
+            return noise.normal
+        return torch.special.ndtri(_middles(self.depth, rays.near)).expand(len(rays), -1)
+
+
+def coarse_sampler(config: SamplingConfig, *, seen: int | None = None) -> StratifiedSampler:
+    """The first pass; jittered where a generator is given."""
+    return StratifiedSampler(
+        count=counts_at(config, seen)[0],
+        jitter=True,
+        spacing="disparity" if config.disparity else "linear",
+        interval="next",
+    )
+
+
+def refinement(config: SamplingConfig, *, seen: int | None = None) -> PixelRefinement | None:
+    """The second pass; None where there is none."""
+    fine = counts_at(config, seen)[1]
+    if fine == 0:
+        return None
+    return PixelRefinement(
+        importance=max(fine - config.fine_depth, 0),
+        depth=min(config.fine_depth, fine),
+        depth_std=config.depth_std,
+        spacing="disparity" if config.disparity else "linear",
+        detach_depth=config.detach_depth,
+    )
+
+
+def counts_at(config: SamplingConfig, seen: int | None = None) -> tuple[int, int]:
+    """Numbers of first-pass and further samples after so many objects; None: at the end."""
+    counts = (config.coarse, config.fine)
+    for start, coarse, fine in config.schedule:
+        if seen is None or seen >= start:
+            counts = (coarse, fine)
+    return counts
+
+
+def compositing_of(config: PixelNeRFConfig, *, keep_weights: bool = False) -> Compositing:
+    """Official compositing: the last interval ends at far, depth is not normalised (Q5)."""
+    return Compositing(background=config.background, depth="accumulated", keep_weights=keep_weights)
+
+
+def level_sampler(config: PixelNeRFConfig) -> StratifiedSampler | LevelSampler:
+    """For ``render`` and ``render_image`` of a :class:`PixelNeRFField`."""
+    coarse, refine = coarse_sampler(config.sampling), refinement(config.sampling)
+    return coarse if refine is None else LevelSampler(coarse=coarse, refine=refine)
+
+
+def _middles(count: int, like: Tensor) -> Tensor:
+    return (torch.arange(count, dtype=like.dtype, device=like.device) + 0.5) / count
