@@ -28,7 +28,7 @@ from maskfield.data.pixel_sampling import draw_anywhere, draw_in_boxes, mask_box
 from maskfield.data.scene import Scene
 from maskfield.geometry.rays import Rays
 
-_GREY_PIXELS = 32  # rows and columns looked at for an image's mean grey
+_GREY_PIXELS = 16  # rows and columns looked at for an image's mean grey
 
 
 @dataclass(frozen=True, kw_only=True)

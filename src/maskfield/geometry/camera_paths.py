@@ -43,6 +43,32 @@ def look_at(
     return torch.stack([right, down, forward, eye], dim=-1)
 
 
+def spherical(
+    azimuth_degrees: Float[Tensor, " camera"],
+    elevation_degrees: Float[Tensor, " camera"],
+    radius: Float[Tensor, " camera"],
+) -> Float[Tensor, "camera 3 4"]:
+    """OpenCV camera-to-world poses on spheres about the origin, looking at it.
+
+    Azimuth runs from +Y to +X; elevation is positive above the ground. At the poles, and beyond,
+    the image stays upright with respect to the azimuth.
+    """
+    a, e = torch.deg2rad(azimuth_degrees), torch.deg2rad(elevation_degrees)
+    zero = torch.zeros_like(a)
+    outward = torch.stack([a.sin() * e.cos(), a.cos() * e.cos(), e.sin()], dim=-1)
+    right = torch.stack([-a.cos(), a.sin(), zero], dim=-1)
+    down = torch.stack([a.sin() * e.sin(), a.cos() * e.sin(), -e.cos()], dim=-1)
+    return torch.stack([right, down, -outward, outward * radius[:, None]], dim=-1)
+
+
+def turntable(count: int, elevation_degrees: float, radius: float) -> Float[Tensor, "camera 3 4"]:
+    """``count`` poses once round the origin, see :func:`spherical`; azimuth starts at -180."""
+    azimuth = torch.linspace(-180, 180, count + 1)[:-1]
+    return spherical(
+        azimuth, torch.full_like(azimuth, elevation_degrees), torch.full_like(azimuth, radius)
+    )
+
+
 def pinholes(
     camera_to_world: Float[Tensor, "camera 3 4"], width: int, height: int, fov_degrees: float
 ) -> Cameras:
