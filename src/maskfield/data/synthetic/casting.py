@@ -1,4 +1,7 @@
-"""Photographs of a room by casting rays: colour, depth, instance and class per pixel."""
+"""Photographs by casting rays.
+
+Rooms: colour, depth, instance and class per pixel. Single objects: colour over white and coverage.
+"""
 
 from __future__ import annotations
 
@@ -97,3 +100,49 @@ def cast_images(
             rgb[i, v, u, 0] = np.uint8(red * scale + 0.5)
             rgb[i, v, u, 1] = np.uint8(green * scale + 0.5)
             rgb[i, v, u, 2] = np.uint8(blue * scale + 0.5)
+
+
+@njit(nogil=True, cache=True)
+def cast_object(
+    prims: np.ndarray,
+    tree: np.ndarray,
+    lights: Lights,
+    poses: np.ndarray,
+    intrinsics: np.ndarray,
+    samples: int,
+    rgb: np.ndarray,
+    opacity: np.ndarray,
+) -> None:
+    """Fill colour over white [camera, height, width, 3] and coverage [camera, height, width].
+
+    Both are means over ``samples`` x ``samples`` rays per pixel, so that edges are smooth; 255 is
+    white, or fully covered. One thread: objects are many and small, threads share them out.
+    """
+    cameras, height, width = opacity.shape
+    scale = 255.0 / (samples * samples)
+    for i in range(cameras):
+        pose, k = poses[i], intrinsics[i]
+        o = (pose[0, 3], pose[1, 3], pose[2, 3])
+        for v in range(height):
+            for u in range(width):
+                shift, lift = 0.7548776662 * u + 0.569840291 * v, 0.569840291 * u - 0.7548776662 * v
+                red, green, blue, hits = 0.0, 0.0, 0.0, 0
+                for s in range(samples * samples):
+                    a, b = (s % samples + 0.5) / samples, (s // samples + 0.5) / samples
+                    d = _direction(pose, k, u + a, v + b)
+                    p, t = first_hit(prims, tree, o, d)
+                    if p < 0:
+                        continue
+                    x = (o[0] + t * d[0], o[1] + t * d[1], o[2] + t * d[2])
+                    c = shade(prims, tree, lights, p, x, a + shift, b + lift)
+                    red, green, blue = (
+                        red + display(c[0]),
+                        green + display(c[1]),
+                        blue + display(c[2]),
+                    )
+                    hits += 1
+                white = samples * samples - hits
+                rgb[i, v, u, 0] = np.uint8((red + white) * scale + 0.5)
+                rgb[i, v, u, 1] = np.uint8((green + white) * scale + 0.5)
+                rgb[i, v, u, 2] = np.uint8((blue + white) * scale + 0.5)
+                opacity[i, v, u] = np.uint8(hits * scale + 0.5)

@@ -1,8 +1,8 @@
 """Solid primitives with a material: what every room is made of.
 
-Each primitive is a unit solid (box [-1, 1]^3, unit ball, or upright frustum of radius 1 at z = -1
-and ``taper`` at z = 1), stretched by ``half``, turned by ``axes`` and moved to ``centre``:
-x = centre + axes @ (half * u).
+Each primitive is a unit solid (box [-1, 1]^3, unit ball, upright frustum of radius 1 at z = -1
+and ``taper`` at z = 1, or a loft: a box whose face at z = 1 is [-taper, taper] x ``top``),
+stretched by ``half``, turned by ``axes`` and moved to ``centre``: x = centre + axes @ (half * u).
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-BOX, ELLIPSOID, FRUSTUM = 0, 1, 2
+BOX, ELLIPSOID, FRUSTUM, LOFT = 0, 1, 2, 3
 
 Colour = tuple[float, float, float]
 Record = Any
@@ -38,6 +38,7 @@ PRIMITIVE = np.dtype(
         ("half", np.float64, (3,)),
         ("axes", np.float64, (3, 3)),  # columns are the object's axes in the world
         ("taper", np.float64),
+        ("top", np.float64, (2,)),  # lofts: y of the upper face's back and front, unit solid
         ("texture", np.int64),
         ("colours", np.float64, (2, 3)),  # linear light
         ("scale", np.float64),
@@ -60,6 +61,7 @@ class Solid(NamedTuple):
     axes: np.ndarray
     taper: float
     material: Material
+    top: tuple[float, float] = (-1.0, 1.0)
 
 
 @dataclass
@@ -91,6 +93,25 @@ class Shape:
     ) -> None:
         """An ellipsoid."""
         self.solids.append(Solid(ELLIPSOID, centre, radii, turn(yaw, pitch), 1.0, material))
+
+    def loft(
+        self,
+        corner: tuple[float, float, float],
+        size: tuple[float, float, float],
+        material: Material,
+        taper: float = 1.0,
+        top: tuple[float, float] = (-1.0, 1.0),
+    ) -> None:
+        """An upright box with slanting sides; ``corner`` as in ``block``.
+
+        Args:
+            taper: width (x) of the upper face over that of the lower, at most 1.
+            top: y of the upper face's back and front in half lengths, both in [-1, 1].
+        """
+        x, y, z = corner
+        half = (size[0] / 2, size[1] / 2, size[2] / 2)
+        centre = (x, y, z + half[2])
+        self.solids.append(Solid(LOFT, centre, half, turn(), taper, material, top))
 
     def tube(
         self,
@@ -131,14 +152,14 @@ def turn(yaw: float = 0.0, pitch: float = 0.0) -> np.ndarray:
 def reaches(kind: np.ndarray, scaled: np.ndarray, taper: np.ndarray) -> np.ndarray:
     """Half extents [p, 3] of boxes in the parent's frame; ``scaled`` [p, 3, 3] = axes * half.
 
-    Exact for boxes and ellipsoids and for upright frusta, an upper bound for leaning ones.
+    Exact for boxes, ellipsoids, upright lofts and upright frusta, an upper bound for leaning ones.
     """
     square = scaled**2
     box, ball = np.abs(scaled).sum(2), np.sqrt(square.sum(2))
     wide = np.maximum(1.0, taper)[:, None]
     frustum = wide * np.sqrt(square[:, :, 0] + square[:, :, 1]) + np.abs(scaled[:, :, 2])
     kind = kind[:, None]
-    return np.where(kind == BOX, box, np.where(kind == ELLIPSOID, ball, frustum))
+    return np.where((kind == BOX) | (kind == LOFT), box, np.where(kind == ELLIPSOID, ball, frustum))
 
 
 @dataclass(frozen=True)
@@ -176,6 +197,7 @@ def assemble(placed: list[Placed]) -> np.ndarray:
     out["half"] = [s.half for _, s in rows]
     out["axes"] = rotation @ np.array([s.axes for _, s in rows])
     out["taper"] = [s.taper for _, s in rows]
+    out["top"] = [s.top for _, s in rows]
     out["texture"] = [s.material.texture for _, s in rows]
     out["colours"] = np.clip(colours, 0.0, 1.0) ** 2.2
     out["scale"] = [s.material.scale for _, s in rows]

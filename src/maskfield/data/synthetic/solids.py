@@ -10,7 +10,7 @@ import math
 import numpy as np
 from numba import njit
 
-from maskfield.data.synthetic.primitives import BOX, ELLIPSOID, Record
+from maskfield.data.synthetic.primitives import BOX, ELLIPSOID, LOFT, Record
 
 FAR = 1e30
 Vec = tuple[float, float, float]
@@ -51,6 +51,8 @@ def entry(solid: Record, o: Vec, d: Vec, nearest: float) -> float:
         t = _enter_box(uo, ud)
     elif kind == ELLIPSOID:
         t = _enter_ball(uo, ud)
+    elif kind == LOFT:
+        t = _enter_loft(uo, ud, solid.taper, solid.top)
     else:
         t = _enter_frustum(uo, ud, solid.taper)
     return t if t > nearest else FAR
@@ -77,6 +79,49 @@ def _enter_ball(o: Vec, d: Vec) -> float:
     c = o[0] * o[0] + o[1] * o[1] + o[2] * o[2] - 1.0
     disc = b * b - a * c
     return (-b - math.sqrt(disc)) / a if disc >= 0.0 else FAR
+
+
+@njit(cache=True)
+def _loft_plane(i: int, taper: float, top: np.ndarray) -> tuple[Vec, float]:
+    """Face ``i`` of six as (n, c): inside is n . u <= c, in the unit solid's frame."""
+    if i < 2:
+        return (1.0 - 2.0 * i, 0.0, 0.5 * (1.0 - taper)), 0.5 * (1.0 + taper)
+    if i == 2:
+        return (0.0, 1.0, 0.5 * (1.0 - top[1])), 0.5 * (1.0 + top[1])
+    if i == 3:
+        return (0.0, -1.0, 0.5 * (1.0 + top[0])), 0.5 * (1.0 - top[0])
+    return (0.0, 0.0, 9.0 - 2.0 * i), 1.0
+
+
+@njit(cache=True)
+def _enter_loft(o: Vec, d: Vec, taper: float, top: np.ndarray) -> float:
+    enter, leave = -FAR, FAR
+    for i in range(6):
+        n, c = _loft_plane(i, taper, top)
+        speed = n[0] * d[0] + n[1] * d[1] + n[2] * d[2]
+        room = c - (n[0] * o[0] + n[1] * o[1] + n[2] * o[2])
+        if abs(speed) < 1e-14:
+            if room < 0.0:
+                return FAR
+        elif speed > 0.0:
+            leave = min(leave, room / speed)
+        else:
+            enter = max(enter, room / speed)
+    return enter if enter <= leave else FAR
+
+
+@njit(cache=True)
+def _loft_face(q: Vec, h: np.ndarray, taper: float, top: np.ndarray) -> tuple[float, Vec]:
+    """Signed distance (object's frame, metres) to the face ``q`` is furthest out of; its normal."""
+    best, facing = -FAR, (0.0, 0.0, 1.0)
+    for i in range(6):
+        n, c = _loft_plane(i, taper, top)
+        a, b, e = n[0] / h[0], n[1] / h[1], n[2] / h[2]
+        size = 1.0 / math.sqrt(a * a + b * b + e * e)
+        distance = (a * q[0] + b * q[1] + e * q[2] - c) * size
+        if distance > best:
+            best, facing = distance, (a * size, b * size, e * size)
+    return best, facing
 
 
 @njit(cache=True)
@@ -113,6 +158,8 @@ def normal(solid: Record, q: Vec) -> Vec:
         n = _box_normal(q, h)
     elif solid.kind == ELLIPSOID:
         n = (u[0] / h[0], u[1] / h[1], u[2] / h[2])
+    elif solid.kind == LOFT:
+        n = _loft_face(q, h, solid.taper, solid.top)[1]
     else:
         n = _frustum_normal(u, h, solid.taper)
     size = 1.0 / math.sqrt(n[0] * n[0] + n[1] * n[1] + n[2] * n[2] + 1e-300)
@@ -141,13 +188,16 @@ def _frustum_normal(u: Vec, h: np.ndarray, taper: float) -> Vec:
 
 @njit(cache=True)
 def signed_distance(solid: Record, x: float, y: float, z: float) -> float:
-    """Metres to the surface, negative inside; exact for boxes, first order for round solids.
+    """Metres to the surface, negative inside; exact for boxes, first order for round solids and
+    near the edges of lofts.
 
     The point is in the object's frame.
     """
     h = solid.half
     if solid.kind == BOX:
         return outside(abs(x) - h[0], abs(y) - h[1], abs(z) - h[2])
+    if solid.kind == LOFT:
+        return _loft_face((x, y, z), h, solid.taper, solid.top)[0]
     u = (x / h[0], y / h[1], z / h[2])
     if solid.kind == ELLIPSOID:
         k = math.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2])
@@ -180,6 +230,9 @@ def nearest_point(solid: Record, x: float, y: float, z: float) -> Vec:
     h = solid.half
     if solid.kind == BOX:
         return _nearest_on_box(x, y, z, h)
+    if solid.kind == LOFT:
+        d, n = _loft_face((x, y, z), h, solid.taper, solid.top)
+        return (x - d * n[0], y - d * n[1], z - d * n[2])
     u = (x / h[0], y / h[1], z / h[2])
     if solid.kind == ELLIPSOID:
         k = math.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2])

@@ -1,19 +1,23 @@
-"""Which seeds belong to which split of ``synthetic:rooms-v1``. The one place that says so."""
+"""Which seeds belong to which split of ``synthetic:rooms-v1`` and ``synthetic:objects-v1``.
+
+The one place that says so.
+"""
 
 from __future__ import annotations
 
 from maskfield.core.errors import DataError
 
 ROOMS_V1 = "rooms-v1"
+OBJECTS_V1 = "objects-v1"
 FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 SPLIT_SIZE = 1_000_000
 
 
 def split_seeds(split: str, count: int) -> range:
-    """The first ``count`` seeds of a split.
+    """The first ``count`` seeds of a split; rooms and objects share the numbers, nothing else.
 
     Raises:
-        DataError: unknown split, or more rooms than a split may hold.
+        DataError: unknown split, or more rooms or objects than a split may hold.
     """
     if split not in FIRST_SEED:
         raise DataError(
@@ -21,7 +25,7 @@ def split_seeds(split: str, count: int) -> range:
         )
     if not 0 <= count <= SPLIT_SIZE:
         raise DataError(
-            "a split cannot hold that many rooms",
+            "a split cannot hold that many rooms or objects",
             field="count",
             value=count,
             remedy=f"ask for 0 to {SPLIT_SIZE}; beyond that splits would share seeds",
