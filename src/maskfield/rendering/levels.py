@@ -159,9 +159,9 @@ def _passes(
     noise: LevelNoise,
     memory_mb: float,
 ) -> Iterator[tuple[RenderOutput, RenderOutput]]:
-    """Both passes of consecutive chunks; the first, small chunk tells what a ray takes."""
+    """Both passes of consecutive chunks; the first one tells what a ray takes."""
     keeping = replace(compositing, keep_weights=True)
-    start, size = 0, PROBE_RAYS
+    start, size = 0, _first_chunk(fine, sampler, memory_mb)
     while start == 0 or start < len(rays):
         rows = slice(start, start + size)
         chunk, given = rays[rows], noise[rows]
@@ -177,6 +177,13 @@ def _passes(
         start += max(len(chunk), 1)
         size = rays_in_budget(bytes_per_ray(samples, answer, fine), memory_mb)
         yield kept, drawn
+
+
+def _first_chunk(fine: Field, sampler: StratifiedSampler, memory_mb: float) -> int:
+    """A field that declares what a sample takes needs no small chunk to find out."""
+    declared = int(getattr(fine, "sample_bytes", 0))
+    likely = 4 * sampler.count  # samples of both passes, not known before the first chunk
+    return rays_in_budget(declared * likely, memory_mb) if declared else PROBE_RAYS
 
 
 def _without_weights(output: RenderOutput) -> RenderOutput:
