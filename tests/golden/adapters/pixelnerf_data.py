@@ -132,7 +132,7 @@ def pixel_sampling(case: Case) -> dict[str, Tensor]:
 
 @golden("pixelnerf/gen_rays")
 def gen_rays(case: Case) -> dict[str, Tensor]:
-    """The lenses are words: "W=12,H=9; NAME: f=(13.5,11.0), c=..., near 1.2 far 4; NAME*: same..."."""
+    """Lenses come as words: W=12,H=9; NAME: f=(13.5,11.0), c=..., near 1.2 far 4; NAME*: same."""
     head, *parts = case.config["config"].split(";")
     width, height = (int(n) for n in re.findall(r"\d+", head))
     answer, lens = {}, {}

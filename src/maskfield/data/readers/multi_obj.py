@@ -78,7 +78,7 @@ def read_object(place: ObjectPlace) -> ObjectViews:
 
 
 def _boxes(rgba: UInt8[np.ndarray, "view h w 4"]) -> Float[Tensor, "view 4"]:
-    """As officially: any channel counts, a colour under alpha 0 too; nothing at all is (0, 0, W, H).
+    """As officially: any channel counts, even under alpha 0; with none it is (0, 0, W, H).
 
     That box reaches a pixel beyond the image; pixels drawn from it are clamped.
     """
