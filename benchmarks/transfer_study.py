@@ -63,7 +63,8 @@ VARIANTS: dict[str, Variant] = {
     "frozen first 30 %": _pretrained("optim.lr=2e-3", "method.encoder_frozen_share=0.3"),
     "no table": _pretrained("optim.lr=2e-3", "method.base.positional_table=false"),
     "maps not normalised": _pretrained("optim.lr=2e-3", "method.norm_outputs=false"),
-    "masked less at the end": _pretrained("optim.lr=2e-3", start="pretraining-light"),
+    "masked less at the end": _pretrained("optim.lr=2e-3", start="light"),
+    "smaller blocks at the end": _pretrained("optim.lr=2e-3", start="blocks"),
     "entries shuffled": _pretrained("optim.lr=2e-3", start="shuffled"),
     "stages 1 and 2 only": _pretrained("optim.lr=2e-3", start="stages"),
     "encoder of a trained detector": _pretrained("optim.lr=2e-3", start="supervised"),
@@ -73,19 +74,48 @@ VARIANTS: dict[str, Variant] = {
 }
 
 
+# 600 more steps of pre-training, with these changes
+CONTINUED = {
+    "light": ("method.mask_ratio=0.3", "optim.lr=5e-4"),
+    "blocks": ("method.block_size=2", "optim.lr=1e-3"),
+}
+
+
 def first_weights(start: str, runs: Path, seed: int) -> str:
     """What a run starts from: "scratch", a pre-training, or a pre-training that was changed.
 
-    "shuffled": the entries of each encoder tensor in random order: its statistics without what it
-    knows. "stages": stages 3 and 4 as freshly drawn. "supervised": the encoder of the package's
-    detector (900 steps on 1024 labelled rooms): what the best start could give.
+    "light" and "blocks" go on with it (CONTINUED). "shuffled": the entries of each encoder tensor
+    in random order: its statistics without what it knows. "stages": stages 3 and 4 as freshly
+    drawn. "supervised": the encoder of the package's detector (900 steps on 1024 labelled rooms):
+    what the best start could give.
     """
-    if start == "scratch" or (runs / start).is_dir():
-        return start if start == "scratch" else str(runs / start / f"seed-{seed - FIRST_SEED}")
-    path = runs / "changed" / f"{start}-seed-{seed - FIRST_SEED}.safetensors"
+    if start == "scratch":
+        return start
+    source = runs / "pretraining" / f"seed-{seed - FIRST_SEED}"
+    if start == "pretraining":
+        return str(source)
+    if start in CONTINUED:
+        return str(_continued(start, source, runs / f"pretraining-{start}" / source.name))
+    path = runs / "changed" / f"{start}-{source.name}.safetensors"
     path.parent.mkdir(parents=True, exist_ok=True)
-    _write_changed(start, runs / "pretraining" / f"seed-{seed - FIRST_SEED}", path)
+    _write_changed(start, source, path)
     return str(path)
+
+
+def _continued(start: str, source: Path, out: Path) -> Path:
+    import maskfield
+
+    if not (out / "metrics.json").is_file():
+        every = ["engine.steps=600", "engine.validate_every=300", "engine.checkpoint_every=300"]
+        fixed = ["seed=20", "engine.threads=1", "schedule.warmup=0.1", *every]
+        maskfield.pretrain(
+            "nerf-mae:tiny-cpu",
+            out=out,
+            init=str(source),
+            overrides=[*fixed, *CONTINUED[start]],
+            resume="auto",
+        )
+    return out
 
 
 def _write_changed(start: str, source: Path, path: Path) -> None:
