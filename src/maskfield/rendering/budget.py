@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from dataclasses import fields
 
 from torch import Tensor
@@ -26,7 +28,9 @@ def bytes_per_ray(samples: RaySamples, output: FieldOutput, field: Field) -> int
 
 
 def rays_in_budget(bytes_each: int, memory_mb: float) -> int:
-    """Rays per chunk, at least one."""
+    """Rays per chunk, at least one; an infinite budget takes all."""
+    if math.isinf(memory_mb):
+        return sys.maxsize
     return max(1, int(memory_mb * 2**20) // bytes_each)
 
 

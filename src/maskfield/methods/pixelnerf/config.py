@@ -98,15 +98,16 @@ class SmallEncoderConfig:
             )
 
 
-EncoderConfig = ResNetEncoderConfig | UNetEncoderConfig | SmallEncoderConfig
-
-
 @config
 class GlobalEncoderConfig:
     """One feature vector per source image (spec pixelnerf 5.2)."""
 
+    kind: Literal["global"] = "global"
     backbone: Backbone = "resnet34"
     latent_size: int = 128
+
+
+EncoderConfig = ResNetEncoderConfig | UNetEncoderConfig | SmallEncoderConfig | GlobalEncoderConfig
 
 
 @config
@@ -150,6 +151,29 @@ class MLPConfig:
         _within("blocks", self.blocks, 1, 1000)
         _within("hidden", self.hidden, 1, 1 << 20)
         _within("combine_layer", self.combine_layer, 0, 1 << 30)
+
+
+@config
+class ImplicitConfig:
+    """A plain MLP (spec pixelnerf 5.6).
+
+    Attributes:
+        widths: of the layers between input and output.
+        skip_in: layers that see the input again. widths_exclude_skip: its channels come on top of
+            the widths.
+        combine_layer: source views are merged before this layer; none if there is no such layer.
+        combine: how they are merged.
+        beta: of a softplus instead of ReLUs; 0 for ReLUs.
+        radius: of the sphere that an untrained network describes.
+    """
+
+    widths: tuple[int, ...] = (512, 512, 512, 512)
+    skip_in: tuple[int, ...] = ()
+    widths_exclude_skip: bool = False
+    combine_layer: int = 1000
+    combine: Literal["average", "max"] = "average"
+    beta: float = 0.0
+    radius: float = 0.3
 
 
 @config
@@ -217,8 +241,8 @@ class PixelNeRFConfig:
     """A complete network and how it is rendered and trained.
 
     Attributes:
-        encoder: of the features at pixels; None for none.
-        global_encoder: of one vector per image; None for none.
+        encoder: of the features at pixels (or of one vector per image); None for none.
+        global_encoder: of one more vector per image; None for none.
         code: positional code of coordinates; None feeds them as they are.
         xyz: feed all coordinates, not only the distance from the camera plane.
         directions: feed viewing directions.

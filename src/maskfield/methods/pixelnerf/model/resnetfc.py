@@ -99,9 +99,9 @@ class ResnetFC(nn.Module):
             if i == self.config.combine_layer:
                 y = self.combined(y)
             if i < len(given.scale):
-                y = given.scale[i] * y
+                y = given.scale[i].to(y.dtype) * y
             if i < len(given.shift):
-                y = y + given.shift[i]
+                y = y + given.shift[i].to(y.dtype)  # under autocast y stays small
             y = block(y)
         if self.config.combine_layer >= len(self.blocks):
             y = self.combined(y)

@@ -1,0 +1,81 @@
+"""Views from a few photographs: ``pixelnerf:tiny-cpu``, ``pixelnerf:small``, ``pixelnerf:paper``."""
+
+from __future__ import annotations
+
+from maskfield.data.object_config import ObjectDataConfig
+from maskfield.engine.config import EngineConfig, OptimConfig, RunConfig, ScheduleConfig
+from maskfield.methods.pixelnerf.config import (
+    MLPConfig,
+    PixelNeRFConfig,
+    SamplingConfig,
+    SmallEncoderConfig,
+)
+
+TINY_MLP = MLPConfig(blocks=3, hidden=96, combine_layer=2)
+CONSTANT = ScheduleConfig(name="constant", warmup=0.0)
+
+
+def tiny_cpu() -> RunConfig:
+    """Procedural objects of 64 pixels, 1.2 M parameters: about an hour on two cores."""
+    return RunConfig(
+        name="pixelnerf:tiny-cpu",
+        method=PixelNeRFConfig(
+            encoder=SmallEncoderConfig(widths=(32, 64, 96, 96)),
+            mlp=TINY_MLP,
+            mlp_fine=TINY_MLP,
+            sampling=SamplingConfig(coarse=20, fine=16, fine_depth=6),
+            boxed_steps=2000,
+        ),
+        data=ObjectDataConfig(
+            source_views=(1, 2), train_count=1500, validation_count=16, rays=128, image_size=64
+        ),
+        optim=OptimConfig(lr=1e-3, weight_decay=0.0),
+        schedule=ScheduleConfig(name="one_cycle"),
+        engine=EngineConfig(
+            steps=6000,
+            precision="auto",
+            clip_grad_norm=1.0,
+            log_every=20,
+            validate_every=1000,
+            checkpoint_every=500,
+            best_metric="psnr",
+            best_mode="max",
+        ),
+    )
+
+
+def small() -> RunConfig:
+    """Procedural objects of 128 pixels with the ResNet-34 encoder, on one accelerator."""
+    mlp = MLPConfig(hidden=256)
+    return RunConfig(
+        name="pixelnerf:small",
+        method=PixelNeRFConfig(mlp=mlp, mlp_fine=mlp, boxed_steps=50_000),
+        data=ObjectDataConfig(
+            source_views=(1, 2), train_count=4000, validation_count=32, image_size=128, rays=256
+        ),
+        optim=OptimConfig(lr=2e-4, weight_decay=0.0),
+        schedule=CONSTANT,
+        engine=_engine(200_000),
+    )
+
+
+def paper() -> RunConfig:
+    """The released recipe for SRN cars: 1 or 2 views, boxes for 300 k of 400 k steps, Adam 1e-4."""
+    return RunConfig(
+        name="pixelnerf:paper",
+        method=PixelNeRFConfig(boxed_steps=300_000),
+        data=ObjectDataConfig(path="data/cars", format="srn", source_views=(1, 2), workers=4),
+        optim=OptimConfig(lr=1e-4, weight_decay=0.0),
+        schedule=CONSTANT,
+        engine=_engine(400_000),
+    )
+
+
+def _engine(steps: int) -> EngineConfig:
+    return EngineConfig(
+        steps=steps,
+        validate_every=5000,
+        checkpoint_every=1000,
+        best_metric="psnr",
+        best_mode="max",
+    )
