@@ -114,6 +114,9 @@ def comparison(config: Mapping[str, Any], name: str = "") -> Compare:
         LookupError: no row of the table has these words.
     """
     words = config.get("tolerance")
+    if words is None and name.startswith("rot_err_deg") and "atol_rot_err_deg" in config:
+        # "the arccos form amplifies rounding near zero angle"
+        return close(float(config["atol_rot_err_deg"]), float(config["rtol"]))
     if words is None and "atol" in config:
         words = {"atol": config["atol"], "rtol": config["rtol"]}
     if words is None:
@@ -182,6 +185,24 @@ def up_to_axis_signs(case: Case, stored: Outputs, found: Outputs) -> Outputs:
     return turned
 
 
+def but_for_thin_bins(case: Case, stored: Outputs, found: Outputs) -> Outputs:
+    """Fine samples of a NeRF that hang on the last bit of the coarse pass.
+
+    A quantile that falls into a bin of almost no weight (1e-5 of all), or beside the end of the
+    CDF, moves through the whole bin with a rounding error of the coarse weights, and the network's
+    highest octave turns once in 0.012 units. Up to 5 % of the samples may therefore differ; what
+    they are composited to is compared without exception.
+    """
+    name = "raw_fine"
+    if found[name].shape != stored[name].shape:
+        return found
+    bound = case.config["atol"] + case.config["rtol"] * stored[name].abs()
+    wrong = ((found[name] - stored[name]).abs() > bound).any(-1, keepdim=True)
+    if float(wrong.float().mean()) > 0.05:
+        return found
+    return {**found, name: torch.where(wrong, stored[name], found[name])}
+
+
 def exact_where_official_fails(case: Case, stored: Outputs, found: Outputs) -> Outputs:
     """ "compare with official where official_trustworthy is true; elsewhere the official result is
     wrong [...] and a new implementation should match iou_3d_exact_f64 (NaN exact = zero-volume
@@ -248,6 +269,7 @@ ALIGN: dict[str, Callable[[Case, Outputs, Outputs], Outputs]] = {
     "nerf_mae/pca_poses": up_to_axis_signs,
     "pixelnerf/marching_cubes": as_point_sets,
     "nerf_rpn/rotated_iou": exact_where_official_fails,
+    "inerf/nerf_render": but_for_thin_bins,
 }
 
 

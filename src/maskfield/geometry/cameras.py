@@ -85,7 +85,7 @@ class Cameras:
         them.
         """
         pose = self.camera_to_world[camera]
-        local = self._unproject(camera, pixels)
+        local = self.unproject(camera, pixels)
         directions = torch.einsum("rij,rj->ri", pose[:, :, :3], local)
         directions = directions / directions.norm(dim=-1, keepdim=True)
         return Rays(
@@ -120,9 +120,10 @@ class Cameras:
             xy = distort(xy, self.distortion[:, None])
         return xy * self.intrinsics[:, None, :2] + self.intrinsics[:, None, 2:], depth
 
-    def _unproject(
+    def unproject(
         self, camera: Int[Tensor, " ray"], pixels: Float[Tensor, "ray 2"]
     ) -> Float[Tensor, "ray 3"]:
+        """Directions of image points in the camera's own frame, of length 1 along its z."""
         k = self.intrinsics[camera]
         xy = (pixels - k[:, 2:]) / k[:, :2]
         if self.distortion is not None:

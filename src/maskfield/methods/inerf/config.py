@@ -13,6 +13,13 @@ RobustLoss = Literal["mse", "l1", "huber", "log-l1", "cauchy"]
 Detector = Literal["harris", "dog"]
 
 
+def _require(name: str, value: object, good: bool, remedy: str) -> None:
+    if not good:
+        raise ConfigError(
+            "an option of the pose search is out of range", field=name, value=value, remedy=remedy
+        )
+
+
 @config
 class PixelConfig:
     """Which pixels of the photograph are compared.
@@ -118,10 +125,3 @@ def paper() -> PoseConfig:
     return PoseConfig(
         pixels=PixelConfig(count=2048), pyramid=(1,), shares=(1.0,), drop_at=(), patience=0
     )
-
-
-def _require(name: str, value: object, good: bool, remedy: str) -> None:
-    if not good:
-        raise ConfigError(
-            "an option of the pose search is out of range", field=name, value=value, remedy=remedy
-        )

@@ -62,9 +62,8 @@ class Observation:
         """Camera-frame directions through pixel centres, z = 1 (lengths along camera z)."""
         flat = pixels.reshape(-1)
         points = torch.stack([flat % self.size[1], flat // self.size[1]], dim=-1) + 0.5
-        here = replace(self.camera, camera_to_world=torch.eye(4)[None, :3].to(self.image))
-        unit = here.rays(torch.zeros_like(flat), points.to(self.image)).directions
-        return (unit / unit[:, 2:]).reshape(*pixels.shape, 3)
+        local = self.camera.unproject(torch.zeros_like(flat), points.to(self.image))
+        return local.reshape(*pixels.shape, 3)
 
     def level(self, factor: int) -> Observation:
         """A smaller copy: the mean over squares of ``factor`` pixels, right and bottom cropped.

@@ -13,7 +13,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from maskfield.core.errors import SceneError
-from maskfield.fields.unfused import Unfused
+from maskfield.fields.nerf import NeRFField
+from maskfield.fields.sampler import VoxelMarch
 from maskfield.fields.voxel import VoxelField
 from maskfield.geometry.cameras import Cameras
 from maskfield.geometry.rays import Rays
@@ -96,14 +97,8 @@ class FieldView:
 
     def render(self, rays: Rays, generator: torch.Generator | None = None) -> RenderOutput:
         """Colour, depth and opacity of rays."""
-        field = self.field
-        moving = torch.is_grad_enabled() and (
-            rays.origins.requires_grad or rays.directions.requires_grad
-        )
-        if moving and isinstance(field, VoxelField):
-            field = Unfused(field)  # the fused path has no gradient of rays
         return render(
-            field,
+            self.field,
             rays,
             self.sampler,
             self.compositing,
@@ -138,6 +133,38 @@ class FieldView:
         directions = observation.directions(lattice).expand(len(poses), -1, 3)
         rays = self.rays(poses, directions)
         return (rays.far > rays.near).float().view(len(poses), -1).mean(1)
+
+
+def field_view(
+    field: VoxelField | NeRFField, *, near: float | None = None, far: float | None = None
+) -> FieldView:
+    """A field of one scene as it wants to be seen.
+
+    Args:
+        near, far: instead of the field's own.
+
+    Raises:
+        SceneError: planes between which the field cannot be sampled.
+    """
+    if isinstance(field, VoxelField):
+        r, g, b = (float(v) for v in field.background)
+        stop = min(field.settings.stop, 1e-3)
+        return FieldView(
+            field=field,
+            sampler=VoxelMarch(),
+            compositing=Compositing(background=(r, g, b), early_stop=stop),
+            near=field.settings.near if near is None else near,
+            far=math.inf if far is None else far,
+            box=None if field.contracted else field.box,
+        )
+    return FieldView(
+        field=field,
+        sampler=field.sampler(),
+        compositing=field.compositing(),
+        near=field.viewing.near if near is None else near,
+        far=field.viewing.far if far is None else far,
+        planar=field.planar,
+    )
 
 
 @contextmanager
