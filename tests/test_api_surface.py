@@ -26,6 +26,11 @@ OPTION_NAMES = {"overrides": "set"}  # parameter -> option, where the two differ
 GROUPED = {"data prepare": ("options", PrepareOptions)}
 
 
+def function_name(verb: str) -> str:
+    """``data normalize-photo`` -> ``data_normalize_photo``."""
+    return verb.replace(" ", "_").replace("-", "_")
+
+
 def parameters(function: Callable[..., object]) -> dict[str, dict[str, str]]:
     """Name -> kind, type and default, all as text."""
     out = {}
@@ -37,7 +42,7 @@ def parameters(function: Callable[..., object]) -> dict[str, dict[str, str]]:
 
 def api_parameters(name: str) -> dict[str, dict[str, str]]:
     """Of the verb's function; a group of options by its fields."""
-    found = parameters(getattr(api, name.replace(" ", "_")))
+    found = parameters(getattr(api, function_name(name)))
     if name in GROUPED:
         parameter, group = GROUPED[name]
         assert found.pop(parameter)["default"] == "None"
@@ -79,13 +84,13 @@ def test_snapshot(file, current):
 
 def test_every_verb_is_a_function_of_the_same_name_with_a_docstring():
     for name in VERBS:
-        function = getattr(maskfield, name.replace(" ", "_"))
+        function = getattr(maskfield, function_name(name))
         doc = inspect.getdoc(function) or ""
         for parameter in inspect.signature(function).parameters:
             assert parameter in doc, f"{name}: parameter {parameter} is not described"
         assert "Returns:" in doc, name
         assert "Raises:" in doc or name == "doctor", name
-    assert sorted(api.__all__) == sorted(name.replace(" ", "_") for name in VERBS)
+    assert sorted(api.__all__) == sorted(map(function_name, VERBS))
 
 
 def test_verb_and_function_take_the_same_parameters():

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from maskfield.verbs.detect import Detection
     from maskfield.verbs.doctor import DoctorReport
     from maskfield.verbs.labels import LabelReport
+    from maskfield.verbs.normalize_photo import PhotoReport
     from maskfield.verbs.render import CameraPath
     from maskfield.verbs.segment import Segmentation
     from maskfield.verbs.superres import FinerGrid
@@ -30,6 +31,7 @@ __all__ = [
     "data_check",
     "data_import",
     "data_labels",
+    "data_normalize_photo",
     "data_prepare",
     "data_synth",
     "demo",
@@ -174,36 +176,43 @@ def data_check(
 
 
 def data_synth(
-    kind: Literal["scene", "grids"] = "scene",
+    kind: Literal["scene", "grids", "objects"] = "scene",
     *,
     out: StrPath,
     seed: int = 0,
-    views: int = 100,
-    width: int = 160,
-    height: int = 120,
+    views: int | None = None,
+    width: int | None = None,
+    height: int | None = None,
     count: int = 64,
     resolution: int = 64,
 ) -> Path:
-    """Make procedural rooms: posed photographs of one, or voxel grids of many.
+    """Make procedural worlds: photographs of a room, voxel grids of many, or single objects.
 
     Args:
         kind: "scene": photographs with depth, instance and semantic maps and boxes;
-            "grids": a store of radiance + density grids for pre-training.
+            "grids": a store of radiance + density grids for pre-training;
+            "objects": one scene folder per object, photographed from all around over white.
         out: the folder to write.
-        seed: the room, or the first of the rooms.
-        views, width, height: of the scene.
-        count, resolution: of the grids; voxels along the longest side.
+        seed: the room, or the first of the rooms or objects.
+        views, width, height: of the photographs; None: 100 of 160 x 120 pixels of a room, 24 of
+            64 x 64 of every object (always square).
+        count: of the grids or objects. resolution: of the grids, voxels along the longest side.
 
     Returns:
         the folder.
 
     Raises:
-        ConfigError: unknown kind. StorageError: the folder cannot be written.
+        ConfigError: a number out of range, or photographs of objects that are not square.
+        StorageError: the folder cannot be written.
     """
-    from maskfield.verbs.synth import synth_grids, synth_scene
+    from maskfield.verbs.synth import synth_grids, synth_objects, synth_scene
 
     if kind == "scene":
         return synth_scene(Path(out), seed=seed, views=views, width=width, height=height)
+    if kind == "objects":
+        return synth_objects(
+            Path(out), seed=seed, count=count, views=views, width=width, height=height
+        )
     return synth_grids(Path(out), seed=seed, count=count, resolution=resolution)
 
 
@@ -282,6 +291,64 @@ def data_prepare(
     from maskfield.verbs.prepare import prepare_data_set
 
     return prepare_data_set(dataset, Path(source), Path(out), options)
+
+
+def data_normalize_photo(
+    photo: StrPath,
+    *,
+    mask: StrPath | None = None,
+    out: StrPath | None = None,
+    size: int = 128,
+    minor_scale: float = 4.37,
+    major_scale: float = 0.8,
+    border: Literal["replicate", "white"] = "replicate",
+    label: str = "car",
+    model: str = "facebook/mask2former-swin-tiny-coco-instance",
+    figures: bool = False,
+    compat: Literal["maskfield", "official"] = "maskfield",
+) -> PhotoReport:
+    """One object of a photograph on white, centred and scaled as image-conditioned models want it.
+
+    Args:
+        photo: the photograph.
+        mask: its object in white on black, same size; unless given, the photograph's own opacity,
+            else what ``model`` finds.
+        out: the ``.png`` to write; ``NAME_normalize.png`` beside the photograph unless given.
+        size: side of the result in pixels.
+        minor_scale: side of the square that is cut out, in minor axes of the object's ellipse.
+        major_scale: the same in major axes; the larger square is taken.
+        border: what lies outside the photograph: its edge repeated, or white.
+        label: what to look for, when the model finds the mask.
+        model: a Mask2Former: name on the hub (fetched by transformers) or folder.
+        figures: also draw the photograph with its mask and square beside the result.
+        compat: "official": pixelNeRF's bilinear samples, which alias when large photographs shrink.
+
+    Returns:
+        the files written, the square and where the mask is from.
+
+    Raises:
+        DataError: a photograph or mask that cannot be used, or no such object in it. ConfigError.
+        MissingPartError: no mask, and transformers is not installed. CheckpointError: no such
+        model. StorageError: ``out`` cannot be written.
+    """
+    from maskfield.data.normalise_photo import PhotoFraming
+    from maskfield.verbs.normalize_photo import normalise_file
+
+    return normalise_file(
+        Path(photo),
+        mask=None if mask is None else Path(mask),
+        out=None if out is None else Path(out),
+        framing=PhotoFraming(
+            size=size,
+            minor_scale=minor_scale,
+            major_scale=major_scale,
+            border=border,
+            compat=compat,
+        ),
+        label=label,
+        model=model,
+        figures=figures,
+    )
 
 
 def fit(

@@ -32,7 +32,7 @@ VERBS: dict[str, Verb] = {
     ),
     "demo": Verb(
         target="maskfield.cli.demo:demo",
-        summary="the main job end to end on procedural rooms -> report.html (--quick: a minute)",
+        summary="a job end to end on procedural scenes -> report.html (--quick: a minute)",
     ),
     "data import": Verb(
         target="maskfield.cli.data_import:data_import",
@@ -44,15 +44,19 @@ VERBS: dict[str, Verb] = {
     ),
     "data synth": Verb(
         target="maskfield.cli.data_synth:data_synth",
-        summary="make procedural rooms: photographs of one, or grids of many",
+        summary="make procedural worlds: photographs of a room, grids of many, or objects",
     ),
     "data prepare": Verb(
         target="maskfield.cli.data_prepare:data_prepare",
-        summary="3D-FRONT, HM3D, Hypersim, ScanNet, SUN RGB-D -> cameras, boxes, classes, splits",
+        summary="3D-FRONT, HM3D, Hypersim, ScanNet, SUN RGB-D -> cameras, boxes, classes",
     ),
     "data labels": Verb(
         target="maskfield.cli.data_labels:data_labels",
         summary="depth + segmentation + poses -> a class id for every voxel of a grid",
+    ),
+    "data normalize-photo": Verb(
+        target="maskfield.cli.data_normalize_photo:data_normalize_photo",
+        summary="one object of a photograph on white, as pixelNeRF takes it",
     ),
     "fit": Verb(
         target="maskfield.cli.fit:fit",

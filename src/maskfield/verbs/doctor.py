@@ -73,7 +73,8 @@ _PARTS = (
         "compat",
         "HDF5 frames of 3D-FRONT, HM3D and Hypersim (`data labels`, `data prepare`)",
     ),
-    ("scikit-image", "image", "reference image operations"),
+    ("scikit-image", "image", "meshes (`extract --mesh`)"),
+    ("transformers", "hf", "the object's mask in a photograph (`data normalize-photo`)"),
 )
 
 

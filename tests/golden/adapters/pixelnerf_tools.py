@@ -11,6 +11,7 @@ from torch import Tensor
 from golden import words
 from golden.case import Case
 from golden.registry import golden
+from maskfield.data.normalise_photo import PhotoFraming, normalise_photo
 from maskfield.fields.mesh import isosurface
 from maskfield.geometry.camera_paths import dtu_film
 from maskfield.geometry.cameras import opengl_from_opencv
@@ -70,3 +71,26 @@ def ellipsoid(points: Tensor, said: dict[str, Any]) -> Tensor:
     factors = [re.findall(rf"([\d.]*)\*?{axis}\^2", terms)[0] or 1 for axis in "xyz"]
     weights = points.new_tensor([float(f) for f in factors])
     return float(scale) * (float(level) - (points.square() * weights).sum(-1))
+
+
+@golden("pixelnerf/preproc_normalize")
+def preproc_normalize(case: Case) -> dict[str, Any]:
+    config = case.config["config"]
+    framing = PhotoFraming(
+        size=config["size"],
+        minor_scale=config["scale"],
+        major_scale=config["major_scale"],
+        border="white" if config["const_border"] else "replicate",
+        compat="official",
+    )
+    # the channels are treated alike, so their order (BGR) does not matter
+    photo, mask = case.inputs["image_bgr"].numpy(), case.inputs["mask"].numpy()
+    found = normalise_photo(photo, mask, framing)
+    left, top, side = found.square
+    return {
+        "ellipse_center": torch.tensor(found.ellipse.centre),
+        "ellipse_axes": torch.tensor([found.ellipse.minor, found.ellipse.major]),
+        "rect_xywh": torch.tensor([left, top, side, side]),
+        "normalized_bgr": found.image,
+        "mask_resized": found.mask,
+    }
