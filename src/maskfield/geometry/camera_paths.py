@@ -61,14 +61,6 @@ def spherical(
     return torch.stack([right, down, -outward, outward * radius[:, None]], dim=-1)
 
 
-def turntable(count: int, elevation_degrees: float, radius: float) -> Float[Tensor, "camera 3 4"]:
-    """``count`` poses once round the origin, see :func:`spherical`; azimuth starts at -180."""
-    azimuth = torch.linspace(-180, 180, count + 1)[:-1]
-    return spherical(
-        azimuth, torch.full_like(azimuth, elevation_degrees), torch.full_like(azimuth, radius)
-    )
-
-
 def pinholes(
     camera_to_world: Float[Tensor, "camera 3 4"], width: int, height: int, fov_degrees: float
 ) -> Cameras:

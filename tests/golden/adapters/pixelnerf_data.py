@@ -16,7 +16,7 @@ from maskfield.data.colour_jitter import ColourJitter, jitter_images
 from maskfield.data.pixel_sampling import pixels_by_mask, pixels_in_boxes
 from maskfield.data.readers import dvr, dvr_dtu, multi_obj, srn
 from maskfield.data.readers.object_views import ObjectPlace, ObjectViews
-from maskfield.geometry.camera_paths import turntable
+from maskfield.geometry.camera_paths import turn_table
 from maskfield.geometry.cameras import opengl_from_opencv
 from maskfield.geometry.se3 import quaternion_from_rotation, rotation_from_quaternion
 from maskfield.methods.pixelnerf.official_rays import (
@@ -169,9 +169,11 @@ def pose_utils(case: Case) -> dict[str, Tensor]:
         "coord_from_blender": from_blender(),
         "coord_to_blender": to_blender(),
     }
+    lens = official_cameras(torch.eye(4)[None], 8, 8, 8.0)
     for name in case.config["tensors"]["outputs"]:
         found = re.fullmatch(r"loop360_(\d+)views_elev(-?[\d.]+)_r([\d.]+)", name)
         if found:
             views, elevation, radius = int(found[1]), float(found[2]), float(found[3])
-            answer[name] = homogeneous(opengl_from_opencv(turntable(views, -elevation, radius)))
+            film = turn_table(lens, views, radius=radius, elevation_degrees=-elevation)
+            answer[name] = homogeneous(opengl_from_opencv(film.camera_to_world))
     return answer
