@@ -5,7 +5,7 @@ Legend: s normalised distance in [0, 1], t distance along the ray, w compositing
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
@@ -14,9 +14,10 @@ from torch import Tensor
 from maskfield.geometry.rays import Rays
 from maskfield.methods.pixelnerf.config import PixelNeRFConfig, SamplingConfig
 from maskfield.rendering.compositing import Compositing
+from maskfield.rendering.field import Field, FieldOutput, FusedRender, RaySamples
 from maskfield.rendering.levels import LevelNoise, LevelSampler
 from maskfield.rendering.renderer import RenderOutput
-from maskfield.rendering.samplers import StratifiedSampler, distances_at
+from maskfield.rendering.samplers import Sampler, StratifiedSampler, distances_at
 from maskfield.rendering.spacing import Spacing
 
 _EPS = 1e-5  # added to each weight, so that empty rays stay defined
@@ -125,11 +126,50 @@ def refinement(config: SamplingConfig, *, seen: int | None = None) -> PixelRefin
 
 def counts_at(config: SamplingConfig, seen: int | None = None) -> tuple[int, int]:
     """Numbers of first-pass and further samples after so many objects; None: at the end."""
-    counts = (config.coarse, config.fine)
-    for start, coarse, fine in config.schedule:
-        if seen is None or seen >= start:
-            counts = (coarse, fine)
-    return counts
+    passed = rows_passed(config, seen)
+    return config.schedule[passed - 1][1:] if passed else (config.coarse, config.fine)
+
+
+def rows_passed(config: SamplingConfig, seen: int | None = None) -> int:
+    """How many rows of the schedule hold after so many objects; None: at the end."""
+    return sum(seen is None or seen >= row[0] for row in config.schedule)
+
+
+def noisy(field: Field, std: float, generator: torch.Generator) -> Field:
+    """The field with normal noise on its densities, as in training; itself where ``std`` is 0."""
+    return NoisyField(field, std, generator) if std > 0 else field
+
+
+class NoisyField:
+    """A field whose densities get noise before they are cut at zero."""
+
+    def __init__(self, field: Field, std: float, generator: torch.Generator) -> None:
+        self.field, self.std, self.generator = field, std, generator
+
+    @property
+    def sample_bytes(self) -> int:
+        return int(getattr(self.field, "sample_bytes", 0))
+
+    def __call__(self, samples: RaySamples) -> FieldOutput:
+        output = self.field(samples)
+        assert output.density is not None
+        like, source = output.density, self.generator
+        normal = torch.randn(like.shape, generator=source, dtype=like.dtype, device=source.device)
+        return replace(output, density=noisy_density(like, normal.to(like.device), self.std))
+
+    def prepare(self, views: object | None = None) -> Field:
+        return NoisyField(self.field.prepare(views), self.std, self.generator)
+
+    def fused(self, sampler: Sampler, compositing: Compositing) -> FusedRender | None:
+        """None: fast paths know no noise."""
+        return None
+
+
+def noisy_density(
+    density: Float[Tensor, "ray sample"], normal: Float[Tensor, "ray sample"], std: float
+) -> Float[Tensor, "ray sample"]:
+    """relu(density + std * normal)."""
+    return (density + std * normal).relu()
 
 
 def compositing_of(config: PixelNeRFConfig, *, keep_weights: bool = False) -> Compositing:

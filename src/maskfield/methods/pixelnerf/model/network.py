@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from maskfield.core.errors import DataError
 from maskfield.methods.pixelnerf.config import (
     EncoderConfig,
+    GlobalEncoderConfig,
     PixelNeRFConfig,
     ResNetEncoderConfig,
     SmallEncoderConfig,
@@ -25,7 +26,7 @@ from maskfield.nn.positional import PositionalCode
 from maskfield.nn.spatial_encoder import GlobalEncoder, ResNetMaps, SmallMaps
 from maskfield.nn.unet2d import UNetMaps
 
-SpatialEncoder = ResNetMaps | UNetMaps | SmallMaps
+Encoder = ResNetMaps | UNetMaps | SmallMaps | GlobalEncoder
 
 
 class PixelNeRF(nn.Module):
@@ -81,11 +82,12 @@ class PixelNeRF(nn.Module):
         objects, views = images.shape[:2]
         flat = images.flatten(0, 1)
         with torch.no_grad() if self.config.freeze_encoder else nullcontext():
-            features = None if self.encoder is None else self.encoder(flat)
-            vectors = None if self.global_encoder is None else self.global_encoder(flat)
+            found = [e(flat) for e in (self.global_encoder, self.encoder) if e is not None]
+        vectors = [v.unflatten(0, (objects, views)) for v in found if v.ndim == 2]
+        maps = [m.unflatten(0, (objects, views)) for m in found if m.ndim == 4]
         return EncodedViews(
-            features=None if features is None else features.unflatten(0, (objects, views)),
-            vectors=None if vectors is None else vectors.unflatten(0, (objects, views)),
+            features=maps[0] if maps else None,
+            vectors=torch.cat(vectors, dim=-1) if vectors else None,
             poses=world_to_opengl(poses),
             intrinsics=intrinsics,
             size=(images.shape[-1], images.shape[-2]),
@@ -96,8 +98,10 @@ class PixelNeRF(nn.Module):
         return PixelNeRFField(self, encoded, index)
 
 
-def build_encoder(config: EncoderConfig) -> SpatialEncoder:
-    """The spatial encoder of a config."""
+def build_encoder(config: EncoderConfig) -> Encoder:
+    """The encoder of a config."""
+    if isinstance(config, GlobalEncoderConfig):
+        return GlobalEncoder(config.backbone, config.latent_size)
     if isinstance(config, ResNetEncoderConfig):
         return ResNetMaps(
             config.backbone,

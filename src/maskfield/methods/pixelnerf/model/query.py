@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from maskfield.methods.pixelnerf.config import PixelNeRFConfig, SmallEncoderConfig
+from maskfield.methods.pixelnerf.config import PixelNeRFConfig
 from maskfield.methods.pixelnerf.model.resnetfc import Conditioning, ResnetFC
 from maskfield.methods.pixelnerf.model.views import EncodedViews, projected, turned
 from maskfield.nn.positional import PositionalCode
@@ -40,8 +40,8 @@ class ObjectViews:
         self.size = encoded.size
         self.features = None if encoded.features is None else encoded.features[index]
         self.vectors = None if encoded.vectors is None else encoded.vectors[index]
-        lookup = config.encoder or SmallEncoderConfig()
-        self.lookup, self.padding = lookup.lookup, lookup.padding
+        self.lookup = getattr(config.encoder, "lookup", "bilinear")
+        self.padding = getattr(config.encoder, "padding", "border")
         self._rows: dict[bool, Tensor] = {}
         self._tables: dict[tuple[ResnetFC, bool], Tensor] = {}
 
@@ -60,11 +60,17 @@ class ObjectViews:
         Args:
             directions: one per ray; the points come ray by ray, equally many on each.
         """
-        s = turned(self.poses, points)
-        local = s + self.poses[:, None, :, 3]
-        x = self.inputs(s if self.config.normalize_z else local, directions)
-        out = mlp(x, self.conditioning(mlp, self.image_points(local)))
+        s, local = self.coordinates(points)
+        out = mlp(self.inputs(s, directions), self.conditioning(mlp, self.image_points(local)))
         return out[..., :3].sigmoid(), out[..., 3].relu()
+
+    def coordinates(
+        self, points: Float[Tensor, "point 3"]
+    ) -> tuple[Float[Tensor, "view point 3"], Float[Tensor, "view point 3"]]:
+        """What the MLP is told of places (Q2: turned, but not moved), and camera coordinates."""
+        axes = turned(self.poses, points)
+        local = axes + self.poses[:, None, :, 3]
+        return (axes if self.config.normalize_z else local), local
 
     def image_points(self, local: Float[Tensor, "view point 3"]) -> Float[Tensor, "view point 2"]:
         """Where camera coordinates appear in the source images (pixel centres at + 0.5)."""
@@ -108,6 +114,12 @@ class ObjectViews:
         if self._fast:
             return look_up(self._channels_last(), *self._corners(pixels))
         return self._grid_sample(pixels)
+
+    def map_scale(self) -> Float[Tensor, " xy"]:
+        """Factors from shares of the image to torch's grid coordinates, corners aligned."""
+        assert self.features is not None
+        size = self.features.new_tensor([self.features.shape[-1], self.features.shape[-2]])
+        return 2 * size / (size - 1)
 
     @property
     def _fast(self) -> bool:
@@ -168,9 +180,7 @@ class ObjectViews:
 
     def _grid_sample(self, pixels: Tensor) -> Tensor:
         assert self.features is not None
-        height, width = self.features.shape[-2:]
-        last = pixels.new_tensor([width - 1, height - 1])
-        grid = (self._map_points(pixels) - 0.5) * 2 / last - 1
+        grid = (pixels - 0.5) * self.map_scale() / pixels.new_tensor(self.size) - 1
         found = F.grid_sample(
             self.features,
             grid[:, :, None],

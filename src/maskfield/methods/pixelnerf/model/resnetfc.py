@@ -75,6 +75,8 @@ class ResnetFC(nn.Module):
 
     def condition(self, z: Float[Tensor, "*n latent"]) -> Conditioning:
         """Apply lin_z and scale_z to features."""
+        if self.fed_blocks == 0:
+            return Conditioning()
         return self.split_conditioning(F.linear(z, *self.conditioning_weights()))
 
     def conditioning_weights(
