@@ -104,6 +104,15 @@ def test_a_room_that_cannot_be_photographed(options, tmp_path, capsys):
     assert not (tmp_path / "room").exists()
 
 
+@pytest.mark.parametrize(
+    "options", [("--count", "0"), ("--seed", "-1"), ("--views", "0"), ("--height", "48")]
+)
+def test_objects_that_cannot_be_photographed(options, tmp_path, capsys):
+    words = ["data", "synth", "objects", "--out", tmp_path / "objects", *options]
+    assert options[1] in complaint(words, capsys)
+    assert not (tmp_path / "objects").exists()
+
+
 @pytest.mark.parametrize("options", [("--count", "0"), ("--seed", "-1"), ("--resolution", "0")])
 def test_grids_that_cannot_be_made(options, tmp_path, capsys):
     words = ["data", "synth", "grids", "--out", tmp_path / "grids", *options]

@@ -74,6 +74,16 @@ def test_synth_scene_is_deterministic(scene, tmp_path):
     np.testing.assert_array_equal(load_scene(tmp_path).images, load_scene(scene).images)
 
 
+def test_synth_objects_writes_a_scene_for_each(tmp_path):
+    words = ["--seed", 7, "--count", 2, "--views", 3, "--width", 16]
+    do("data", "synth", "objects", "--out", tmp_path, *words)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["object-0000007", "object-0000008"]
+    scene = load_scene(tmp_path / "object-0000008")
+    assert scene.images.shape == (3, 16, 16, 3)
+    assert scene.opacity is not None
+    assert (scene.images[scene.opacity == 0] == 255).all()
+
+
 def test_check_draws_the_cameras(scene, tmp_path, capsys):
     status = main(["data", "check", str(scene), "--out", str(tmp_path / "cameras.png")])
     out = capsys.readouterr().out

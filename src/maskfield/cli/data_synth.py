@@ -10,24 +10,25 @@ import tyro
 
 def data_synth(
     out: Path,
-    kind: tyro.conf.Positional[Literal["scene", "grids"]] = "scene",
+    kind: tyro.conf.Positional[Literal["scene", "grids", "objects"]] = "scene",
     seed: int = 0,
-    views: int = 100,
-    width: int = 160,
-    height: int = 120,
+    views: int | None = None,
+    width: int | None = None,
+    height: int | None = None,
     count: int = 64,
     resolution: int = 64,
 ) -> None:
-    """Make procedural rooms: posed photographs of one (`scene`), or grids of many (`grids`).
+    """Make procedural worlds: photographs of a room (`scene`), grids of many rooms (`grids`), or
+    photographs of single objects over white, one scene folder for each (`objects`).
 
     Args:
         out: the folder to write.
         kind: what to make.
-        seed: the room, or the first of the rooms.
-        views: scene: how many photographs.
-        width: scene: pixels.
-        height: scene: pixels.
-        count: grids: how many rooms.
+        seed: the room, or the first of the rooms or objects.
+        views: how many photographs (scene: 100, objects: 24 of each).
+        width: pixels of a photograph (scene: 160, objects: 64).
+        height: scene: pixels (120); photographs of objects are square.
+        count: how many rooms (grids) or objects.
         resolution: grids: voxels along the longest side.
     """
     from maskfield import api

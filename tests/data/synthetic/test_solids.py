@@ -19,11 +19,12 @@ PAINT = paint(np.random.default_rng(0))
 
 
 def solids():
-    """A turned box, a tilted ellipsoid and a frustum, in one array."""
+    """A turned box, a tilted ellipsoid, a frustum and a loft, in one array."""
     shape = Shape()
     shape.block((0.3, -0.2, 0.1), (0.8, 0.4, 0.6), PAINT, yaw=0.6)
     shape.ball((-0.6, 0.4, 0.5), (0.3, 0.5, 0.2), PAINT, yaw=0.4, pitch=0.5)
     shape.tube((0.7, 0.7, 0.0), (0.3, 0.3), 0.9, PAINT, taper=0.4)
+    shape.loft((-0.5, -0.6, 0.0), (0.5, 1.1, 0.4), PAINT, taper=0.7, top=(-0.8, 0.1))
     return assemble([Placed("table", shape, (0.2, 0.1, -0.3), 0.7, 5, 1)])
 
 
@@ -33,11 +34,18 @@ def inside(prims, points):
     for p in prims:
         u = (points - p["centre"]) @ p["axes"] / p["half"]
         radius = 0.5 * (1 + p["taper"]) + 0.5 * (p["taper"] - 1) * u[:, 2]
+        width = 0.5 * (1 + p["taper"]) + 0.5 * (p["taper"] - 1) * u[:, 2]
+        back = -1 + 0.5 * (u[:, 2] + 1) * (p["top"][0] + 1)
+        front = 1 + 0.5 * (u[:, 2] + 1) * (p["top"][1] - 1)
         out.append(
             [
                 (np.abs(u) <= 1).all(1),
                 (u**2).sum(1) <= 1,
                 (np.abs(u[:, 2]) <= 1) & (np.hypot(u[:, 0], u[:, 1]) <= radius),
+                (np.abs(u[:, 2]) <= 1)
+                & (np.abs(u[:, 0]) <= width)
+                & (u[:, 1] >= back)
+                & (u[:, 1] <= front),
             ][p["kind"]]
         )
     return np.array(out)

@@ -47,7 +47,8 @@ def wheels(
     for y in places:
         for side in (-1.0, 1.0):
             hub = (side * (track - width / 2), y, radius)
-            axle(shape, hub, radius * 1.13, width + 0.01, TRIM)  # the arch, a dark ring
+            arch = (hub[0], y, 1.07 * radius)  # a dark ring that reaches no lower than the wheel
+            axle(shape, arch, 1.07 * radius, width + 0.01, TRIM)
             axle(shape, hub, radius, width + 0.05, RUBBER)
             axle(shape, hub, radius * share, width + 0.07, rim)
             axle(shape, hub, radius * share * 0.3, width + 0.09, TRIM)

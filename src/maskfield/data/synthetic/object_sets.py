@@ -15,18 +15,18 @@ from maskfield.core.files import StrPath, atomic_path, read_json, write_json
 from maskfield.core.log import Progress
 from maskfield.data.grid_sources import user_cache
 from maskfield.data.scene import Scene
-from maskfield.data.synthetic.object_cameras import CameraPath
 from maskfield.data.synthetic.objects import (
     make_object,
     object_name,
     photograph,
     scene_of,
     seed_cameras,
+    split_path,
 )
 from maskfield.data.synthetic.splits import OBJECTS_V1, SPLIT_SIZE, split_seeds
 from maskfield.geometry.cameras import Cameras
 
-OBJECTS_REVISION = 1  # raise when the procedural objects change, so that cached sets are made again
+OBJECTS_REVISION = 2  # raise when the procedural objects change, so that cached sets are made again
 FORMAT_VERSION = 1
 _ARRAYS = ("images", "opacity", "poses", "intrinsics")
 _AHEAD = 16  # objects photographed at a time
@@ -101,8 +101,7 @@ def synthetic_objects(
     folder = Path(cache) if cache else user_cache()
     folder = folder / f"{name}-r{OBJECTS_REVISION}-{split}-{count}x{views}x{size}"
     if not (folder / "index.json").is_file():
-        path: CameraPath = "random" if split == "train" else "spiral"
-        write_objects(folder, seeds, views, size, path)
+        write_objects(folder, seeds, views, size)
     return open_synthetic(folder)
 
 
@@ -141,7 +140,6 @@ def write_objects(
     seeds: range,
     views: int,
     size: int,
-    path: CameraPath = "random",
     workers: int | None = None,
 ) -> Path:
     """Photograph the objects of ``seeds`` into a folder; the index, written last, makes it valid.
@@ -166,7 +164,7 @@ def write_objects(
                 value=value,
                 remedy=f"give 1 to {most}",
             )
-    cameras = [seed_cameras(seed, views, size, path) for seed in seeds]
+    cameras = [seed_cameras(seed, views, size, split_path(seed)) for seed in seeds]
     poses = np.stack([c.camera_to_world.numpy() for c in cameras])
     intrinsics = np.stack([c.intrinsics.numpy() for c in cameras])
     categories = _photograph_all(folder, seeds, cameras, workers or os.cpu_count() or 1)

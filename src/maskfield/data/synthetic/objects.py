@@ -16,6 +16,7 @@ from maskfield.data.synthetic.lights import pack_lights
 from maskfield.data.synthetic.object_cameras import FAR, NEAR, CameraPath, object_cameras
 from maskfield.data.synthetic.object_shapes import RADIUS, draw_object
 from maskfield.data.synthetic.primitives import Placed, Shape, assemble
+from maskfield.data.synthetic.splits import split_of
 from maskfield.geometry.cameras import Cameras
 
 _STREAM = 0x4F626A65  # keeps an object's random numbers apart from other uses of the same seed
@@ -77,6 +78,11 @@ def photograph(
     return rgb, opacity
 
 
+def split_path(seed: int) -> CameraPath:
+    """How the cameras around an object lie: at random for training, a spiral where held out."""
+    return "random" if split_of(seed) == "train" else "spiral"
+
+
 def seed_cameras(seed: int, views: int, size: int, path: CameraPath) -> Cameras:
     """The cameras around the object of a seed."""
     return object_cameras(views, size, path, np.random.default_rng([seed, _CAMERA_STREAM]))
@@ -87,17 +93,21 @@ def object_scene(
     views: int = 24,
     size: int = 64,
     *,
-    path: CameraPath = "random",
+    path: CameraPath | None = None,
     samples: int = 2,
 ) -> Scene:
     """Photographs of object ``seed`` from all around, over white, with its mask as opacity.
 
     Args:
-        path: how the cameras lie, see ``object_cameras``; held-out objects use "spiral".
+        path: how the cameras lie, see ``object_cameras``; None: as the split of the seed has it.
         samples: rays per pixel, squared.
+
+    Raises:
+        ConfigError: a negative seed.
     """
-    cameras = seed_cameras(seed, views, size, path)
-    rgb, opacity = photograph(make_object(seed), cameras, samples=samples)
+    thing = make_object(seed)
+    cameras = seed_cameras(seed, views, size, path or split_path(seed))
+    rgb, opacity = photograph(thing, cameras, samples=samples)
     return scene_of(object_name(seed), cameras, rgb, opacity)
 
 

@@ -231,8 +231,7 @@ def nearest_point(solid: Record, x: float, y: float, z: float) -> Vec:
     if solid.kind == BOX:
         return _nearest_on_box(x, y, z, h)
     if solid.kind == LOFT:
-        d, n = _loft_face((x, y, z), h, solid.taper, solid.top)
-        return (x - d * n[0], y - d * n[1], z - d * n[2])
+        return _nearest_on_loft((x, y, z), h, solid.taper, solid.top)
     u = (x / h[0], y / h[1], z / h[2])
     if solid.kind == ELLIPSOID:
         k = math.sqrt(u[0] * u[0] + u[1] * u[1] + u[2] * u[2])
@@ -254,6 +253,17 @@ def _nearest_on_box(x: float, y: float, z: float, h: np.ndarray) -> Vec:
         min(h[1], max(-h[1], y)),
         min(h[2], max(-h[2], z)),
     )
+
+
+@njit(cache=True)
+def _nearest_on_loft(q: Vec, h: np.ndarray, taper: float, top: np.ndarray) -> Vec:
+    """From inside straight to the nearest face; from outside by projecting on face after face."""
+    for _ in range(128):
+        d, n = _loft_face(q, h, taper, top)
+        q = (q[0] - d * n[0], q[1] - d * n[1], q[2] - d * n[2])
+        if d <= 1e-12:
+            break
+    return q
 
 
 @njit(cache=True)

@@ -13,6 +13,11 @@ FIRST_SEED = {"train": 0, "val": 1_000_000, "test": 2_000_000}
 SPLIT_SIZE = 1_000_000
 
 
+def split_of(seed: int) -> str:
+    """The split a seed belongs to."""
+    return max((s for s in FIRST_SEED if FIRST_SEED[s] <= seed), key=FIRST_SEED.__getitem__)
+
+
 def split_seeds(split: str, count: int) -> range:
     """The first ``count`` seeds of a split; rooms and objects share the numbers, nothing else.
 
