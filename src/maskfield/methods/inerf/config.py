@@ -55,6 +55,39 @@ class PixelConfig:
 
 
 @config
+class VerdictConfig:
+    """What is asked of a pose before it is called found.
+
+    Attributes:
+        pixels: random pixels that final losses, covariance and verdict rest on.
+        explained: share of the photograph's variance that the pose must explain, else "failed".
+        texture: mean standard deviation of the photograph's colours below which it cannot tell
+            poses apart, else "ambiguous".
+        degrees, share: largest standard deviation of the orientation (degrees) and of the centre
+            (share of the distance to what is seen), else "ambiguous".
+        rival_degrees, rival_share: another track further away than this, whose loss is not clearly
+            worse, makes the answer "ambiguous".
+        noise: colour error that a perfect pose would leave as well; keeps the covariance of
+            noiseless pictures from vanishing.
+    """
+
+    pixels: int = 1024
+    explained: float = 0.7
+    texture: float = 0.02
+    degrees: float = 2.0
+    share: float = 0.05
+    rival_degrees: float = 5.0
+    rival_share: float = 0.05
+    noise: float = 0.01
+
+    def __post_init__(self) -> None:
+        _require("pixels", self.pixels, self.pixels >= 1, "give 1 or more")
+        _require("explained", self.explained, 0 <= self.explained < 1, "give a share below 1")
+        for name in ("texture", "degrees", "share", "rival_degrees", "rival_share", "noise"):
+            _require(name, getattr(self, name), getattr(self, name) > 0, "give a number above 0")
+
+
+@config
 class PoseConfig:
     """How a pose is found: Adam on a left-multiplied motion of the start pose.
 
@@ -72,7 +105,7 @@ class PoseConfig:
         patience: steps without a better smoothed loss after which a pose stands still and is done;
             0 never stops early. tolerance: relative improvement that counts as better.
         noise: initial parameters are drawn with this standard deviation.
-        verdict_pixels: pixels on which final losses, covariance and verdict rest.
+        verdict: what is asked of the result.
     """
 
     parameterisation: Parameterisation = "se3"
@@ -89,11 +122,10 @@ class PoseConfig:
     patience: int = 60
     tolerance: float = 1e-3
     noise: float = 1e-6
-    verdict_pixels: int = 1024
+    verdict: VerdictConfig = VerdictConfig()
 
     def __post_init__(self) -> None:
-        for name in ("steps", "verdict_pixels"):
-            _require(name, getattr(self, name), getattr(self, name) >= 1, "give 1 or more")
+        _require("steps", self.steps, self.steps >= 1, "give 1 or more")
         for name in ("lr", "decay", "decay_steps", "loss_scale"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "give a number above 0")
         for name in ("patience", "tolerance", "noise"):
