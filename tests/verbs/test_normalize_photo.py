@@ -40,11 +40,11 @@ def test_mask_from_a_file_or_from_the_opacity(photo):
 
 
 def test_a_model_is_asked_when_there_is_no_mask(photo):
-    asked = []
+    asked, folder = [], photo.parent
 
-    def stand_in(pixels, label):
-        asked.append((pixels.shape, label))
-        return np.asarray(Image.open(photo.with_name("mask.png")))
+    def stand_in(photo, label):
+        asked.append((photo.shape, label))
+        return np.asarray(Image.open(folder / "mask.png"))
 
     report = normalise_file(
         photo,
