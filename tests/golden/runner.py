@@ -17,6 +17,7 @@ from golden.case import META, Case
 from golden.comparators import ALIGN, TRUST, Outputs, comparison, json_difference
 from golden.registry import ADAPTERS, Adapter
 
+EXPECTED = "expected"
 WEIGHT_FILES = ("weights_manifest.json", "weights_recipe.json")
 
 
@@ -42,13 +43,27 @@ def run_case(folder: Path, table: dict[str, Adapter] | None = None) -> Report:
 
 
 def load_outputs(folder: Path) -> dict[str, Any]:
-    """Stored outputs: tensors by name, JSON manifests by file name."""
+    """Stored outputs: tensors by name, JSON manifests by file name, texts as ``expected/NAME``."""
     path = folder / "outputs.safetensors"
     outputs: dict[str, Any] = dict(load_file(path)) if path.is_file() else {}
     for manifest in sorted(folder.glob("*.json")):
         if manifest.name != META and manifest.name not in WEIGHT_FILES:
             outputs[manifest.name] = json.loads(manifest.read_text())
+    for text in sorted((folder / EXPECTED).rglob("*.txt")):
+        outputs[text.relative_to(folder).as_posix()] = words_and_numbers(text.read_text())
     return outputs
+
+
+def words_and_numbers(text: str) -> list[list[str | float]]:
+    """The words of every line; those that are numbers as numbers, which have a tolerance."""
+    return [[_number_or_word(word) for word in line.split()] for line in text.splitlines()]
+
+
+def _number_or_word(word: str) -> str | float:
+    try:
+        return float(word)
+    except ValueError:
+        return word
 
 
 def compare(case: Case, adapter: Adapter, stored: Outputs, found: Outputs) -> Report:
@@ -92,6 +107,8 @@ def _as_stored(case: Case, adapter: Adapter, name: str, value: Any) -> Any:
     """Tensor form, strided on its spatial axes as the case stores it."""
     if isinstance(value, dict | list | str) and name.endswith(".json"):
         return value
+    if name.startswith(f"{EXPECTED}/"):
+        return words_and_numbers(value)
     tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.asarray(value))
     tensor = tensor.detach().cpu()
     stride = _stride(case, name)

@@ -238,3 +238,23 @@ def test_meshes_are_compared_as_surfaces(
     found = {**MESH, "vertices": MESH["vertices"][vertices], "triangles": torch.tensor(triangles)}
     table = {"pixelnerf/marching_cubes": Adapter(function=lambda case: found)}
     assert bool(run_case(folder, table).problems) is wrong
+
+
+@pytest.mark.parametrize(
+    ("text", "wrong"),
+    [
+        ("psnr: 20.0001\nn: 2", False),
+        ("psnr:   20  \nn: 2\n", False),
+        ("psnr: 20.1\nn: 2", True),
+        ("ssim: 20\nn: 2", True),
+        ("psnr: 20", True),
+        (None, True),
+    ],
+)
+def test_texts_are_compared_word_by_word(tmp_path: Path, text: str | None, wrong: bool) -> None:
+    folder = write_case(tmp_path / "case", {"y": torch.ones(2)})
+    (folder / "expected").mkdir()
+    (folder / "expected" / "all.txt").write_text("psnr: 20.0000\nn: 2")
+    found = {"y": torch.ones(2)} | ({} if text is None else {"expected/all.txt": text})
+    table = {"toy/toy": Adapter(function=lambda case: found)}
+    assert bool(run_case(folder, table).problems) is wrong

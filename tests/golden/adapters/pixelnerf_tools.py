@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import argparse
 import re
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,6 +20,8 @@ from maskfield.fields.mesh import isosurface
 from maskfield.geometry.camera_paths import dtu_film
 from maskfield.geometry.cameras import opengl_from_opencv
 from maskfield.geometry.grids import grid_nodes
+from maskfield.methods.pixelnerf.metric_config import MetricConfig
+from maskfield.methods.pixelnerf.metric_files import ALL_FILE, measure_pictures
 from maskfield.metrics.image import psnr, ssim
 from maskfield.metrics.lpips import lpips_from_weights
 
@@ -94,3 +100,44 @@ def preproc_normalize(case: Case) -> dict[str, Any]:
         "normalized_bgr": found.image,
         "mask_resized": found.mask,
     }
+
+
+@golden("pixelnerf/calc_metrics_multicat")
+def calc_metrics_multicat(case: Case) -> dict[str, Any]:
+    """The figures of data/eval_out against the data set beside it; LPIPS is a zero there."""
+    data = case.folder / "data"
+    root = next(p.parent for p in data.rglob("metadata.yaml"))
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(shutil.copytree(data / "eval_out", f"{folder}/out"))
+        config = metric_config(case.config["config"], data, root)
+        measure_pictures(out, root, config, perceptual=lambda a, _: a.new_zeros(len(a)))
+        written = {p.relative_to(out).as_posix(): p.read_text() for p in out.rglob("*.txt")}
+    return {
+        "n": torch.tensor(sum(name.endswith(ALL_FILE) for name in written)),
+        **{f"expected/{name.replace('/', '.')}": text for name, text in written.items()},
+    }
+
+
+def metric_config(flags: str, data: Path, root: Path) -> MetricConfig:
+    """The flags of the official tool."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-F", default="dvr")
+    parser.add_argument("--list_name", default="softras_test")
+    parser.add_argument("--multicat", action="store_true")
+    parser.add_argument("-L")
+    parser.add_argument("--eval_view_list")
+    parser.add_argument("-P", default="")
+    parser.add_argument("--exclude_dtu_bad", action="store_true")
+    parser.add_argument("--dtu_sort", action="store_true")
+    given = parser.parse_args(flags.split())
+    return MetricConfig(
+        layout=given.F,
+        list_name=given.list_name,
+        categories=given.multicat,
+        metadata=str(root / "metadata.yaml"),
+        source_list=given.L and str(data / given.L),
+        target_list=given.eval_view_list and str(data / given.eval_view_list),
+        exclude=tuple(int(v) for v in given.P.split()),
+        exclude_dtu_bad=given.exclude_dtu_bad,
+        dtu_sort=given.dtu_sort,
+    )
