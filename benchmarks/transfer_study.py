@@ -64,7 +64,9 @@ VARIANTS: dict[str, Variant] = {
     "no table": _pretrained("optim.lr=2e-3", "method.base.positional_table=false"),
     "maps not normalised": _pretrained("optim.lr=2e-3", "method.norm_outputs=false"),
     "masked less at the end": _pretrained("optim.lr=2e-3", start="light"),
-    "smaller blocks at the end": _pretrained("optim.lr=2e-3", start="blocks"),
+    "short pre-training": _pretrained("optim.lr=2e-3", start="short"),
+    "encoder lr 6e-3": _pretrained("optim.lr=2e-3", "method.encoder_lr_scale=3"),
+    "scratch, encoder lr 3e-3": _scratch("optim.lr=1e-3", "method.encoder_lr_scale=3"),
     "entries shuffled": _pretrained("optim.lr=2e-3", start="shuffled"),
     "stages 1 and 2 only": _pretrained("optim.lr=2e-3", start="stages"),
     "encoder of a trained detector": _pretrained("optim.lr=2e-3", start="supervised"),
@@ -92,6 +94,8 @@ def first_weights(start: str, runs: Path, seed: int) -> str:
     if start == "scratch":
         return start
     source = runs / "pretraining" / f"seed-{seed - FIRST_SEED}"
+    if start.startswith("pretraining-"):
+        return str(runs / start / source.name)
     if start == "pretraining":
         return str(source)
     if start in CONTINUED:
@@ -162,7 +166,7 @@ def run_variant(name: str, percent: int, steps: int, seed: int, runs: Path) -> d
     result = maskfield.finetune(
         "nerf-mae-detect:tiny-cpu",
         out=runs / "study" / "".join(c if c.isalnum() else "-" for c in key),
-        init=first_weights(variant.start, runs, seed),
+        init=first_weights(variant.start, runs.resolve(), seed),
         labels=f"{percent}%",
         overrides=[
             f"seed={seed}",
@@ -215,12 +219,12 @@ def main() -> None:
     for seed in options.seeds:
         for percent in options.percent:
             for name in options.only:
-                key, runs = run_key(name, percent, options.steps, seed), stored()
-                if key not in runs:
-                    where = options.runs.resolve()
-                    runs[key] = run_variant(name, percent, options.steps, seed, where)
+                key = run_key(name, percent, options.steps, seed)
+                if key not in stored():
+                    figures = run_variant(name, percent, options.steps, seed, options.runs)
+                    runs = {**stored(), key: figures}  # another process may have added to it
                     write_json(RESULT, {"environment": environment(), "runs": runs})
-                    print(f"{runs[key]['ap_50']:.3f}  {key}", flush=True)
+                    print(f"{figures['ap_50']:.3f}  {key}", flush=True)
     print(table(stored()))
 
 
