@@ -11,6 +11,7 @@ from maskfield.core.errors import StorageError
 from maskfield.figures.pictures import (
     beside,
     depth_picture,
+    heat_picture,
     resized,
     save_picture,
     table_of,
@@ -83,3 +84,14 @@ def test_saved_pictures_read_back(tmp_path, name):
     (tmp_path / "file").write_text("x")
     with pytest.raises(StorageError):
         save_picture(RED, tmp_path / "file" / name)
+
+
+def test_heat_runs_from_black_over_red_and_yellow_to_white():
+    picture = heat_picture(np.linspace(-2, 3, 256).reshape(1, 256))
+    assert picture[0, 0].tolist() == [0, 0, 0]
+    assert picture[0, 102, 0] > 245
+    assert picture[0, 102, 1:].max() < 10
+    assert picture[0, 206].tolist()[:2] == [255, 255]
+    assert picture[0, 255].tolist() == [255, 255, 255]
+    assert (np.diff(picture.astype(int).sum(-1)[0]) >= 0).all()
+    assert (heat_picture(np.full((2, 2), 7.0)) == 0).all()

@@ -108,7 +108,7 @@ def _as_stored(case: Case, adapter: Adapter, name: str, value: Any) -> Any:
     if isinstance(value, dict | list | str) and name.endswith(".json"):
         return value
     if name.startswith(f"{EXPECTED}/"):
-        return words_and_numbers(value)
+        return words_and_numbers(str(value))
     tensor = value if isinstance(value, Tensor) else torch.from_numpy(np.asarray(value))
     tensor = tensor.detach().cpu()
     stride = _stride(case, name)

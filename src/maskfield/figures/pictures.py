@@ -6,6 +6,7 @@ A picture is a uint8 array [height, width, 3].
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 from jaxtyping import Float, UInt8
@@ -118,3 +119,28 @@ def depth_picture(depth: Float[np.ndarray, "h w"], far: float | None = None) -> 
     scaled = 1 - (np.nan_to_num(depth) - near) / max(limit - near, 1e-9)
     colours = colormaps["magma"](scaled.clip(0, 1))[..., :3]
     return to_picture(np.where(known[..., None], colours, 1.0))
+
+
+def heat_picture(values: Float[np.ndarray, "h w"]) -> Picture:
+    """The least value black, over red and yellow, the greatest white: OpenCV's "hot"."""
+    return _hot_colours()[spread_bytes(values)]
+
+
+def spread_bytes(values: Float[np.ndarray, "*n"]) -> UInt8[np.ndarray, "*n"]:
+    """The least value to 0, the greatest to 255, cut off to whole numbers; all 0 without spread."""
+    low, high = values.min(), values.max()
+    span = high - low if high > low else 1
+    return ((values - low) / span * 255).astype(np.uint8)
+
+
+@cache
+def _hot_colours() -> UInt8[np.ndarray, "256 3"]:
+    """64 knots with straight lines between them, in single precision as OpenCV's table."""
+    knots = np.arange(64) / 63
+    ramps = (2.5 * knots, 2.5 * knots - 1, 5 * knots - 4)
+    curves = np.stack([ramp.clip(0, 1) for ramp in ramps], axis=1).astype(np.float32)
+    x = np.arange(64, dtype=np.float32) * (np.float32(1) / np.float32(63))
+    at = np.arange(256, dtype=np.float32) * (np.float32(1) / np.float32(255))
+    low = (np.searchsorted(x, at) - 1).clip(0, 62)
+    rise = (at - x[low])[:, None] * (curves[low + 1] - curves[low]) / (x[low + 1] - x[low])[:, None]
+    return np.rint((curves[low] + rise) * np.float32(255)).astype(np.uint8)

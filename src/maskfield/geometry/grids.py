@@ -20,12 +20,12 @@ def voxel_centres(
 
 
 def grid_nodes(
-    box: Float[Tensor, "2 3"], resolution: tuple[int, int, int]
-) -> Float[Tensor, "x y z 3"]:
+    box: Float[Tensor, "2 axis"], resolution: tuple[int, ...]
+) -> Float[Tensor, "*nodes axis"]:
     """World coordinates of a lattice whose outermost nodes lie on the box, first axis slowest."""
     axes = [
-        torch.linspace(float(box[0, a]), float(box[1, a]), n, device=box.device, dtype=box.dtype)
-        for a, n in enumerate(resolution)
+        torch.linspace(float(low), float(high), n, device=box.device, dtype=box.dtype)
+        for low, high, n in zip(box[0], box[1], resolution, strict=True)
     ]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"), dim=-1)
 

@@ -51,7 +51,12 @@ def psnr(
         DataError: as for :func:`mse`, or values outside ``data_range``.
     """
     _check_range(prediction, target, mask, data_range)
-    return 10 * torch.log10(data_range**2 / mse(prediction, target, mask))
+    return decibels(mse(prediction, target, mask), data_range)
+
+
+def decibels(error: Float[Tensor, "*n"], data_range: float = 1.0) -> Float[Tensor, "*n"]:
+    """A mean squared error as peak signal-to-noise ratio in dB, infinite for none."""
+    return 10 * torch.log10(data_range**2 / error)
 
 
 def ssim(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -68,22 +69,35 @@ def _layer(convolution: nn.Conv2d | nn.ConvTranspose2d) -> nn.Sequential:
     )
 
 
-def _padding(size: int, kernel: int, stride: int) -> tuple[int, int]:
-    """Before and after, so that a convolution gives ceil(size / stride)."""
-    total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
-    return total // 2, total - total // 2
+def same_padded(
+    x: Float[Tensor, "b c h w"],
+    kernel: int,
+    stride: int,
+    mode: Literal["reflect", "replicate", "constant"] = "reflect",
+) -> Float[Tensor, "b c _h _w"]:
+    """Padded so that a convolution gives ceil(size / stride); the odd pixel comes behind."""
+    before_after: list[int] = []
+    for size in (x.shape[-1], x.shape[-2]):
+        total = max((-(-size // stride) - 1) * stride + kernel - size, 0)
+        before_after += [total // 2, total - total // 2]
+    return F.pad(x, before_after, mode=mode)
+
+
+def same_cropped(
+    x: Float[Tensor, "b c h w"], kernel: int, stride: int
+) -> Float[Tensor, "b c _h _w"]:
+    """A transposed convolution's output cut to stride times its input's size."""
+    total = max(kernel - stride, 0)
+    first, height, width = total // 2, x.shape[-2] - total, x.shape[-1] - total
+    return x[..., first : first + height, first : first + width]
 
 
 def _convolved(layer: nn.Module, x: Tensor, kernel: int, stride: int) -> Tensor:
-    sides = [_padding(size, kernel, stride) for size in (x.shape[-1], x.shape[-2])]
-    return layer(F.pad(x, (*sides[0], *sides[1]), mode="reflect"))
+    return layer(same_padded(x, kernel, stride))
 
 
 def _deconvolved(layer: nn.Module, x: Tensor) -> Tensor:
-    """Exactly twice the size: what the padding would have added is cut off."""
-    height, width = 2 * x.shape[-2], 2 * x.shape[-1]
-    top, left = (_padding(size, 3, 2)[0] for size in (height, width))
-    return layer(x)[..., top : top + height, left : left + width]
+    return same_cropped(layer(x), 3, 2)
 
 
 def _spread(bottleneck: Tensor, images: Tensor, like: Tensor) -> Tensor:

@@ -6,24 +6,30 @@ import argparse
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
 from golden import words
+from golden.by_name import ByName
 from golden.case import Case
 from golden.registry import golden
 from maskfield.data.normalise_photo import PhotoFraming, normalise_photo
 from maskfield.fields.mesh import isosurface
+from maskfield.figures.pictures import heat_picture, spread_bytes
 from maskfield.geometry.camera_paths import dtu_film
 from maskfield.geometry.cameras import opengl_from_opencv
 from maskfield.geometry.grids import grid_nodes
+from maskfield.methods.pixelnerf.config import MLPConfig
 from maskfield.methods.pixelnerf.metric_config import MetricConfig
 from maskfield.methods.pixelnerf.metric_files import ALL_FILE, measure_pictures
-from maskfield.metrics.image import psnr, ssim
+from maskfield.methods.pixelnerf.model.resnetfc import ResnetFC
+from maskfield.metrics.image import decibels, mse, psnr, ssim
 from maskfield.metrics.lpips import lpips_from_weights
+from maskfield.nn.unet2d import same_cropped, same_padded
 
 
 @golden("pixelnerf/metrics_psnr_ssim")
@@ -141,3 +147,45 @@ def metric_config(flags: str, data: Path, root: Path) -> MetricConfig:
         exclude_dtu_bad=given.exclude_dtu_bad,
         dtu_sort=given.dtu_sort,
     )
+
+
+@golden("pixelnerf/tensor_utils")
+def tensor_utils(case: Case) -> Mapping[str, Any]:
+    """Sizes that the case does not state are in the outputs' names, or those of its only form."""
+    given, config = case.inputs, case.config
+    views, points = config.get("combine_inner_dims", (3, 5))
+    rows = given["t"].reshape(-1, views, points, given["t"].shape[-1])
+    image, values = given["img"], given["depth_map"].numpy()
+    return ByName(
+        {
+            "combine_mean": merger("average").combined(rows),
+            "combine_max": merger("max").combined(rows),
+            "batched_index_select": torch.stack(
+                [rows[i] for rows, i in zip(given["a"], given["inds"], strict=True)]
+            ),
+            "gen_grid_xy": nodes(((-1.0, 1.0, 4), (0.0, 1.0, 3))).flip(-1),
+            "gen_grid_ij": nodes(((0.0, 1.0, 3), (-1.0, 1.0, 4), (2.0, 3.0, 2))),
+            "homogeneous": torch.nn.functional.pad(given["a"], (0, 1), value=1.0),
+            "psnr": decibels(mse(image, 0.9 * image + 0.02)),
+            "cmap_hot_bgr": heat_picture(values)[..., ::-1].copy(),
+            "float_to_uint8": spread_bytes(values),
+        },
+        {
+            r"repeat_interleave_(\d+)": lambda n: given["a"].repeat_interleave(int(n), dim=0),
+            r"same_pad_k(\d+)_s(\d+)_(reflect|replicate)": lambda k, s, mode: same_padded(
+                image, int(k), int(s), mode
+            ),
+            r"same_unpad_k(\d+)_s(\d+)": lambda k, s: same_cropped(image, int(k), int(s)),
+        },
+    )
+
+
+def merger(how: Literal["average", "max"]) -> ResnetFC:
+    """The network's merging of views, without the network."""
+    return ResnetFC(0, 0, MLPConfig(blocks=1, hidden=1, combine=how))
+
+
+def nodes(axes: tuple[tuple[float, float, int], ...]) -> Tensor:
+    """Rows of a lattice given by (first, last, count) of its axes."""
+    box = torch.tensor([[low for low, _, _ in axes], [high for _, high, _ in axes]])
+    return grid_nodes(box, tuple(count for _, _, count in axes)).reshape(-1, len(axes))
