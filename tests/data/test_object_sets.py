@@ -18,6 +18,7 @@ from maskfield.data.object_sets import DecodedObjects, open_objects, open_split
 from maskfield.data.object_sources import detect_layout
 from maskfield.data.scene import Scene, save_scene
 from maskfield.geometry.camera_paths import pinholes, spherical
+from maskfield.geometry.cameras import Cameras
 
 SIDE = 16
 
@@ -207,7 +208,7 @@ def test_a_distorted_capture_becomes_a_pinhole():
     assert np.abs(scene.images[0].astype(int) - _smooth(straight).astype(int)).max() > 8
 
 
-def _smooth(cameras) -> np.ndarray:
+def _smooth(cameras: Cameras) -> np.ndarray:
     directions = cameras.image_rays(0).directions.view(48, 64, 3)
     return ((torch.sin(4 * directions) * 0.5 + 0.5) * 255).round().byte().numpy()
 
@@ -239,3 +240,33 @@ def test_the_real_cars(shared: Path, tmp_path: Path):
     assert 0.05 < (scene.opacity > 0).mean() < 0.6
     towards = -torch.nn.functional.normalize(scene.cameras.centres, dim=1)
     assert float((towards * scene.cameras.forward_axes).sum(1).min()) > 0.99
+
+
+@pytest.mark.shared
+def test_the_real_cars_agree_with_their_silhouettes(shared: Path, tmp_path: Path):
+    """What lies within all masks covers each of them: poses, lens and masks fit together.
+
+    Highlights, white as the background, are holes in official masks: hence not all of it.
+    """
+    config = ObjectDataConfig(path=str(shared / "data/srn_cars/cars"), cache=str(tmp_path))
+    scene = open_split(config, "train")[0]
+    assert covered(scene, scene.cameras) > 0.95
+    mirrored = scene.cameras.camera_to_world * torch.tensor([1.0, -1, -1, 1])
+    assert covered(scene, replace(scene.cameras, camera_to_world=mirrored)) < 0.5
+
+
+def covered(scene: Scene, cameras: Cameras) -> float:
+    """Share of the masks that their visual hull covers, mean over views."""
+    line = (torch.arange(96) + 0.5) / 96 - 0.5
+    seen, _ = cameras.project(torch.cartesian_prod(line, line, line))
+    pixels = seen.floor().long().clamp(0, cameras.width - 1)
+    masks = torch.from_numpy(np.array(scene.opacity)) > 0
+    view = torch.arange(len(scene))[:, None].expand(pixels.shape[:2])
+    within = grown(masks)[view, pixels[..., 1], pixels[..., 0]].all(0)
+    hull = torch.zeros_like(masks)
+    hull[view[:, within], pixels[:, within, 1], pixels[:, within, 0]] = True
+    return float((grown(hull) & masks).sum() / masks.sum())
+
+
+def grown(masks: torch.Tensor) -> torch.Tensor:
+    return torch.nn.functional.max_pool2d(masks[:, None].float(), 3, 1, 1)[:, 0] > 0

@@ -87,15 +87,9 @@ class DecodedObjects:
 
     def __init__(self, sources: Sequence[ObjectSource], cache: Path, how: str) -> None:
         self.sources, self.cache, self.how = tuple(sources), cache, how
+        self.names = tuple(s.name for s in self.sources)
+        self.categories = tuple(s.category for s in self.sources)
         self._recent: OrderedDict[int, Scene] = OrderedDict()
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        return tuple(s.name for s in self.sources)
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        return tuple(s.category for s in self.sources)
 
     def __len__(self) -> int:
         return len(self.sources)
