@@ -252,7 +252,7 @@ def test_the_real_cars_agree_with_their_silhouettes(shared: Path, tmp_path: Path
     scene = open_split(config, "train")[0]
     assert covered(scene, scene.cameras) > 0.95
     mirrored = scene.cameras.camera_to_world * torch.tensor([1.0, -1, -1, 1])
-    assert covered(scene, replace(scene.cameras, camera_to_world=mirrored)) < 0.5
+    assert covered(scene, replace(scene.cameras, camera_to_world=mirrored)) < 0.7
 
 
 def covered(scene: Scene, cameras: Cameras) -> float:
