@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from maskfield.nn.positional import axis_widths, sincos_1d, sincos_3d
+from maskfield.nn.positional import PositionalCode, axis_widths, sincos_1d, sincos_3d
 
 
 def test_1d_values_by_hand() -> None:
@@ -45,3 +45,18 @@ def test_axis_widths(width: int, expected: tuple[int, int, int]) -> None:
 def test_axis_widths_refuse(width: int) -> None:
     with pytest.raises(ValueError, match="even width >= 6"):
         axis_widths(width)
+
+
+def test_coordinate_code_by_hand() -> None:
+    code = PositionalCode(2, 1.5)
+    x = torch.tensor([[0.3, -0.7]])
+    angles = [1.5 * x, 3.0 * x]
+    expected = torch.cat([x, *(f(a) for a in angles for f in (torch.sin, torch.cos))], dim=1)
+    torch.testing.assert_close(code(x), expected, rtol=0, atol=1e-6)
+    assert code.width(2) == expected.shape[1] == 10
+
+
+def test_coordinate_code_without_the_coordinates() -> None:
+    code = PositionalCode(3, 1.0, include_input=False)
+    assert code(torch.zeros(4, 5, 2)).shape == (4, 5, code.width(2))
+    assert set(code.state_dict()) == {"_freqs", "_phases"}

@@ -10,6 +10,17 @@ import torch
 from maskfield.core.errors import CheckpointError
 from maskfield.core.files import StrPath
 
+# a text file is met as pickled opcodes: LookupError, AttributeError
+_UNREADABLE = (
+    pickle.UnpicklingError,
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    LookupError,
+    AttributeError,
+)
+
 
 def read_foreign(path: StrPath) -> Any:
     """The content of a ``.pt`` of another program; no code from it is run.
@@ -23,7 +34,7 @@ def read_foreign(path: StrPath) -> Any:
         raise CheckpointError(
             "file not found", file=path, remedy="check the path of the checkpoint"
         ) from error
-    except (pickle.UnpicklingError, RuntimeError, EOFError, OSError, ValueError) as error:
+    except _UNREADABLE as error:
         raise CheckpointError(
             f"cannot read the checkpoint: {(str(error).splitlines() or [type(error).__name__])[0]}",
             file=path,

@@ -139,14 +139,8 @@ class LevelSampler:
         with torch.set_grad_enabled(self.differentiate and torch.is_grad_enabled()):
             samples = self.coarse.place(rays, noise.strata)
             seen = composite_samples(rays, samples, proposal(samples), keeping)
-            return _second_samples(rays, self.refine, seen, noise)
-
-
-def _second_samples(
-    rays: Rays, refine: Refinement, seen: RenderOutput, noise: LevelNoise
-) -> RaySamples:
-    t = refine(rays, seen, noise)
-    return samples_at(rays, t, next_gaps(t, rays.far))
+            t = self.refine(rays, seen, noise)
+        return samples_at(rays, t, next_gaps(t, rays.far))
 
 
 def _passes(
@@ -171,7 +165,8 @@ def _passes(
         kept = seen if compositing.keep_weights else _without_weights(seen)
         drawn = kept
         if refine is not None:
-            samples = _second_samples(chunk, refine, seen, given)
+            t = refine(chunk, seen, given)
+            samples = samples_at(chunk, t, next_gaps(t, chunk.far))
             answer = fine(samples)
             drawn = composite_samples(chunk, samples, answer, compositing)
         start += max(len(chunk), 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskfield.core.errors import ConfigError
-from maskfield.verbs.weights import OFFICIAL_WEIGHTS, weights_in, weights_out
+from maskfield.verbs.weights import has_official_name, weights_in, weights_out
 
 if TYPE_CHECKING:
     from maskfield.data.config import DensityRule
@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 OURS = ".safetensors"
 _KNOWN = (
     "grid.npz grid.safetensors | grid.safetensors grid.npz | official.pt weights.safetensors | "
-    "RUN official.pt | weights.safetensors official.pt"
+    "RUN official.pt | weights.safetensors official.pt | pixel_nerf_latest weights.safetensors | "
+    "RUN pixel_nerf_latest"
 )
 
 
@@ -25,9 +26,9 @@ def convert_file(source: Path, out: Path, *, density: DensityRule, recipe: str |
         return _grid_in(source, out, density)
     if source.suffix.lower() == OURS and target == ".npz":
         return _grid_out(source, out)
-    if source.suffix.lower() in OFFICIAL_WEIGHTS and target == OURS:
+    if has_official_name(source) and target == OURS:
         return weights_in(source, out, recipe)
-    if target in OFFICIAL_WEIGHTS and (source.is_dir() or source.suffix.lower() in ("", OURS)):
+    if has_official_name(out) and (source.is_dir() or source.suffix.lower() in ("", OURS)):
         return weights_out(source, out)
     raise ConfigError(
         "no such conversion",

@@ -17,12 +17,14 @@ if TYPE_CHECKING:
 
     from maskfield.engine.config import RunConfig
 
-Kind = Literal["autoencoder", "detector", "semantic", "superres"]
+Kind = Literal["autoencoder", "detector", "semantic", "superres", "pixelnerf", "backbone"]
 NAMES: dict[Kind, str] = {
     "autoencoder": "a masked autoencoder",
     "detector": "a detector",
     "semantic": "a semantic network",
     "superres": "a super-resolution network",
+    "pixelnerf": "a pixelNeRF",
+    "backbone": "a ResNet for images",
 }
 _MARKS: dict[str, Kind] = {
     "sem_out.": "semantic",
@@ -36,8 +38,10 @@ _OF_METHODS: dict[str, Kind] = {
     "nerf-mae-detect": "detector",
     "nerf-mae-segment": "semantic",
     "nerf-mae-superres": "superres",
+    "pixelnerf": "pixelnerf",
 }
 _PAPER_SIDE = 160
+_BACKBONE_MARK = "layer1.0.conv1.weight"  # in torchvision's ImageNet weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +54,10 @@ class Official:
 
     @property
     def train_args(self) -> Mapping[str, Any]:
-        """The flags it was trained with; our whole configuration where we wrote the file."""
+        """The flags it was trained with; our whole configuration where we wrote the file.
+
+        A pixelNeRF's file is a state dict and nothing else.
+        """
         return self.content.get("train_args") or {}
 
 
@@ -99,10 +106,15 @@ def kind_of(content: Any, file: Path) -> Kind:
         CheckpointError: nothing this program knows.
     """
     from maskfield.methods.nerf_rpn.convert import HEAD_FIELDS
+    from maskfield.methods.pixelnerf.convert import is_official
 
     keys = list(map(str, content)) if isinstance(content, dict) else []
     if any(name in keys for name in HEAD_FIELDS.values()):
         return "detector"
+    if is_official(content):
+        return "pixelnerf"
+    if _BACKBONE_MARK in keys:
+        return "backbone"
     state = content.get("state_dict") if keys else None
     names = list(state) if isinstance(state, dict) else []
     for mark, kind in _MARKS.items():
@@ -113,7 +125,7 @@ def kind_of(content: Any, file: Path) -> Kind:
         file=file,
         field="keys",
         value=(names or sorted(keys))[:4] or type(content).__name__,
-        remedy=f"known: {', '.join(NAMES.values())} of NeRF-MAE and NeRF-RPN",
+        remedy=f"known: {', '.join(NAMES.values())} (NeRF-MAE, NeRF-RPN, pixelNeRF)",
     )
 
 
@@ -142,10 +154,21 @@ def _method(official: Official) -> Any:
     from maskfield.methods.nerf_mae import convert as mae
     from maskfield.methods.nerf_mae import convert_downstream as downstream
     from maskfield.methods.nerf_rpn import convert as rpn
+    from maskfield.methods.pixelnerf import convert as pixelnerf
 
     content, file = official.content, official.file
     if official.kind == "detector":
         return rpn.config_from_official(rpn.detector_of(content, file), file=file)
+    if official.kind == "backbone":
+        raise CheckpointError(
+            "ImageNet weights are one part of a network only",
+            file=file,
+            field="keys",
+            value=sorted(content)[:4],
+            remedy="say which network they begin: --recipe pixelnerf:paper, or pretrain --init",
+        )
+    if official.kind == "pixelnerf":
+        return pixelnerf.config_from_official(pixelnerf.state_of(content, file), file=file)
     checkpoint = mae.checkpoint_of(content, file)
     if official.kind == "semantic":
         return downstream.semantic_from_official(checkpoint)
@@ -155,9 +178,12 @@ def _method(official: Official) -> Any:
 
 
 def _data(official: Official, method: Any) -> Any:
-    """The grids a network expects, as far as its checkpoint tells."""
+    """The data a network expects, as far as its checkpoint tells."""
     from maskfield.data.config import GridDataConfig
+    from maskfield.data.object_config import ObjectDataConfig
 
+    if official.kind == "pixelnerf":
+        return ObjectDataConfig(official_centres=True)
     side = getattr(getattr(method, "base", method), "resolution", None)
     head = getattr(method, "head", None)
     given = official.train_args.get("resolution")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -38,7 +39,7 @@ def pretrain_by_recipe(
 
 
 def recipe_config(recipe: str) -> RunConfig:
-    """The configuration behind a recipe id, a config file or a run folder.
+    """The configuration behind a recipe id, a config file (or pixelNeRF's .conf) or a run folder.
 
     Raises:
         ConfigError: none of these; the message names the nearest recipe.
@@ -46,9 +47,24 @@ def recipe_config(recipe: str) -> RunConfig:
     from maskfield.core.config import load_config
     from maskfield.core.registry import RECIPES, resolve
 
+    if Path(recipe).suffix.lower() == ".conf":
+        return _official_config(recipe)
     if Path(recipe).exists():
         return load_config(recipe)
     return resolve(RECIPES, recipe, field="recipe")()
+
+
+def _official_config(file: str) -> RunConfig:
+    """A configuration file of the original pixelNeRF, on top of the recipe of its size."""
+    from maskfield.core.registry import RECIPES, resolve
+    from maskfield.methods.pixelnerf.hocon import read_conf
+    from maskfield.methods.pixelnerf.official_conf import config_of_tree, data_format
+
+    tree = read_conf(file)
+    base: RunConfig = resolve(RECIPES, "pixelnerf:paper")()
+    data = replace(base.data, format=data_format(tree), official_centres=True)
+    method = replace(config_of_tree(tree), boxed_steps=base.method.boxed_steps)
+    return replace(base, method=method, data=data, name=Path(file).stem)
 
 
 def absolute(data: str) -> str:
@@ -58,9 +74,9 @@ def absolute(data: str) -> str:
 
 def ours(init: str | None, scratch: Path, config: RunConfig) -> str | None:
     """Official weights become a file of ours that fits this run's network."""
-    from maskfield.verbs.weights import OFFICIAL_WEIGHTS, import_weights
+    from maskfield.verbs.weights import has_official_name, import_weights
 
-    if init is None or Path(init).suffix.lower() not in OFFICIAL_WEIGHTS:
+    if init is None or not has_official_name(Path(init)):
         return init
     import_weights(Path(init), scratch / "init.safetensors", config)
     return str(scratch / "init.safetensors")

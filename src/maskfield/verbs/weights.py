@@ -24,6 +24,13 @@ if TYPE_CHECKING:
     from maskfield.engine.config import RunConfig
 
 OFFICIAL_WEIGHTS = (".pt", ".pth")
+BARE = "pixel_nerf"  # official pixelNeRF files have names without a suffix
+
+
+def has_official_name(path: Path) -> bool:
+    """Whether a file's name is one that official code gives to its weights."""
+    bare = path.suffix == "" and path.name.startswith(BARE) and not path.is_dir()
+    return bare or path.suffix.lower() in OFFICIAL_WEIGHTS
 
 
 def import_weights(source: Path, out: Path, config: RunConfig) -> None:
@@ -75,7 +82,7 @@ def _write(official: Official, out: Path, config: RunConfig) -> None:
     from maskfield.engine.checkpoint import save_weights
 
     wanted = kind_of_method(config.method)
-    if official.kind != wanted:
+    if official.kind != wanted and (official.kind, wanted) != ("backbone", "pixelnerf"):
         raise CheckpointError(
             f"the checkpoint holds {NAMES[official.kind]}, wanted is {NAMES[wanted]}",
             file=official.file,
@@ -98,8 +105,16 @@ def _load(official: Official, model: Any) -> None:
     from maskfield.methods.nerf_mae import convert as mae
     from maskfield.methods.nerf_mae.convert_downstream import load_official_downstream
     from maskfield.methods.nerf_rpn import convert as rpn
+    from maskfield.methods.pixelnerf import convert as pixelnerf
 
     content, file = official.content, official.file
+    if official.kind == "backbone":
+        pixelnerf.load_backbone_weights(model, content, file=file)
+        return
+    if official.kind == "pixelnerf":
+        weights = pixelnerf.state_of(content, file)
+        pixelnerf.load_official_weights(model, weights, file=file)
+        return
     if official.kind == "detector":
         rpn.load_official_weights(model, rpn.detector_of(content, file), file=file)
         return
@@ -114,7 +129,10 @@ def _conventions(kind: Kind, config: RunConfig) -> dict[str, Any]:
     from maskfield.methods.nerf_mae.finetuning.superres import super_resolution_conventions
     from maskfield.methods.nerf_mae.task import mae_conventions
     from maskfield.methods.nerf_rpn.task import detector_conventions
+    from maskfield.methods.pixelnerf.task import pixelnerf_conventions
 
+    if kind == "pixelnerf":
+        return pixelnerf_conventions()
     if kind == "detector":
         return detector_conventions(config.data)
     of_method = {
@@ -139,7 +157,12 @@ def _write_official(
     from maskfield.methods.nerf_mae.convert_downstream import downstream_to_official
     from maskfield.methods.nerf_rpn import convert as rpn
     from maskfield.methods.nerf_rpn.model.detector import Detector
+    from maskfield.methods.pixelnerf.convert import write_official
+    from maskfield.methods.pixelnerf.model.network import PixelNeRF
 
+    if isinstance(model, PixelNeRF):
+        write_official(model, out)
+        return
     base = getattr(config.method, "base", config.method)
     if isinstance(base, NerfMAEConfig):
         mae.refuse_unofficial(base, out, table=kind == "autoencoder")
@@ -153,6 +176,10 @@ def _write_official(
 def _summary(kind: Kind, config: RunConfig) -> str:
     """One line for people."""
     method = config.method
+    if kind in ("pixelnerf", "backbone"):
+        encoder = method.encoder.kind if method.encoder else "no"
+        mlp = f"{method.mlp.blocks} blocks of {method.mlp.hidden}"
+        return f"weights of {NAMES[kind]}, {encoder} encoder, {mlp}"
     body = getattr(method, "backbone", getattr(method, "base", method))
     width = getattr(body, "embed_dim", None) or body.width
     depths = getattr(body, "depths", None) or body.variant

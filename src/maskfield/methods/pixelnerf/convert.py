@@ -7,6 +7,7 @@ old torch versions stored although they hold the last encoded views, and a ``mod
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -138,17 +139,18 @@ def write_official(network: PixelNeRF, path: StrPath) -> Path:
     return write_foreign(path, to_official(network.state_dict()))
 
 
-def load_backbone(network: PixelNeRF, path: StrPath) -> None:
+def load_backbone_weights(
+    network: PixelNeRF, weights: Mapping[str, Tensor], *, file: StrPath | None = None
+) -> None:
     """ImageNet weights of torchvision's ResNet (``resnet34-333f7ec4.pth``) into the encoders.
 
     Raises:
-        CheckpointError: damaged, or another network; the message lists the differences.
+        CheckpointError: another network; the message lists the differences.
     """
-    content = read_foreign(path)
-    weights = {k: v for k, v in content.items() if not str(k).startswith("fc.")}
+    kept = {k: v for k, v in weights.items() if not k.startswith("fc.")}  # the classifier
     encoders = [e for e in (network.encoder, network.global_encoder) if e is not None]
     for encoder in encoders:
-        load_strictly(encoder.model, weights, part="image encoder", file=path)
+        load_strictly(encoder.model, kept, part="image encoder", file=file)
 
 
 def config_from_official(
@@ -160,10 +162,10 @@ def config_from_official(
         CheckpointError: keys that every network has are missing, or sizes that fit no options.
     """
     try:
-        mlp = mlp_config(weights, "mlp_coarse.")
         latent = weights["mlp_coarse.lin_z.0.weight"].shape[1]
+        mlp = mlp_config(weights, "mlp_coarse.")
         wide = weights[MARK].shape[1]
-    except (KeyError, StopIteration) as error:
+    except KeyError as error:
         raise CheckpointError(
             f"not a pixelNeRF this package knows: {error} is missing",
             file=file,
@@ -231,22 +233,16 @@ def _inputs(
     """Code, all coordinates, directions: the combination that has ``wide`` channels."""
     octaves = weights[_CODE[0]].shape[1] // 2 if _CODE[0] in weights else 0
     factor = float(weights[_CODE[0]][0, 0, 0]) if octaves else 0.0
-    for xyz in (True, False):
-        place = _COORDINATES if xyz else 1
-        for directions in (True, False):
-            more = _DIRECTIONS if directions else 0
-            for given in (True, False) if octaves else (False,):
-                each = 2 * octaves + given if octaves else 1
-                for coded in (False, True) if octaves and directions else (False,):
-                    size = (place + more) * each if coded else place * each + more
-                    if size == wide:
-                        code = CodeConfig(
-                            frequencies=octaves,
-                            factor=factor,
-                            include_input=given,
-                            directions=coded,
-                        )
-                        return (code if octaves else None), xyz, directions
+    both = (True, False)
+    for xyz, given, directions, coded in product(both, both, both, both[::-1]):
+        place, more = (_COORDINATES if xyz else 1), (_DIRECTIONS if directions else 0)
+        each = 2 * octaves + given if octaves else 1
+        size = (place + more) * each if coded else place * each + more
+        if size == wide and (directions or not coded):
+            code = CodeConfig(
+                frequencies=octaves, factor=factor, include_input=given, directions=coded
+            )
+            return (code if octaves else None), xyz, directions
     raise CheckpointError(
         "no combination of coordinates, code and directions has this many channels",
         file=file,

@@ -12,6 +12,7 @@ from typing import Any
 
 from maskfield.core.errors import ConfigError
 from maskfield.core.registry import suggestion
+from maskfield.data.object_config import ObjectFormat
 from maskfield.methods.pixelnerf.config import (
     CodeConfig,
     EncoderConfig,
@@ -165,6 +166,24 @@ def config_of_tree(tree: Mapping[str, Any]) -> PixelNeRFConfig:
     """
     blocks = {name: tree.get(name, {}) for name in ("model", "renderer", "loss")}
     return model_config(blocks["model"], renderer=blocks["renderer"], loss=blocks["loss"])
+
+
+def data_format(tree: Mapping[str, Any]) -> ObjectFormat:
+    """The layout of the data that a tree names, officially "dvr" where it names none.
+
+    Raises:
+        ConfigError: no layout that is read here.
+    """
+    name = tree.get("data", {}).get("format", "dvr")
+    formats: dict[str, ObjectFormat] = {
+        "srn": "srn",
+        "dvr": "dvr",
+        "dvr_gen": "dvr_gen",
+        "dvr_dtu": "dvr_dtu",
+        "multi_obj": "multi_obj",
+    }
+    _refuse(name not in formats, "data.format", name, suggestion(str(name), formats))
+    return formats[name]
 
 
 def model_config(

@@ -107,7 +107,7 @@ class PixelNeRFTask:
 
     def conventions(self) -> dict[str, Any]:
         """What the network was shown; a checkpoint shown something else is refused."""
-        return {"kind": "PixelNeRF", "input": "images in [-1, 1]", "axes": "OpenGL camera"}
+        return pixelnerf_conventions()
 
     def parameter_groups(self) -> list[dict[str, Any]]:
         """One group: everything that learns."""
@@ -145,6 +145,11 @@ class PixelNeRFTask:
             for sources in self.data.source_views
             for view in held_out_views(self.held_out_objects, self.train_objects, sources)
         ]
+
+
+def pixelnerf_conventions() -> dict[str, Any]:
+    """Of every pixelNeRF, trained here or officially."""
+    return {"kind": "PixelNeRF", "input": "images in [-1, 1]", "axes": "OpenGL camera"}
 
 
 @dataclass(frozen=True)
