@@ -152,6 +152,26 @@ class PoseConfig:
         return done
 
 
+@config
+class OfficialConfig:
+    """The loop of the official demo (its notebook; the script: lr 1e-3, strategy "random").
+
+    Attributes:
+        steps: the script's own option for it has no effect there. lr: never decays.
+        pixels: "center", "random" or "patch"; drawn with replacement.
+    """
+
+    steps: int = 101
+    lr: float = 0.01
+    pixels: PixelConfig = PixelConfig(strategy="center", count=1024)
+
+    def __post_init__(self) -> None:
+        _require("steps", self.steps, self.steps >= 1, "give 1 or more")
+        _require("lr", self.lr, self.lr > 0, "give a number above 0")
+        known = self.pixels.strategy in ("center", "random", "patch")
+        _require("pixels.strategy", self.pixels.strategy, known, "choose center, random or patch")
+
+
 def paper() -> PoseConfig:
     """The recipe of the paper: 2048 pixels of interest regions at full size, no early stop."""
     return PoseConfig(

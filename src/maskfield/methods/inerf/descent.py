@@ -63,7 +63,7 @@ class Descent:
         losses = compare(poses)
         (gradient,) = torch.autograd.grad(losses.sum(), free)
         self.free = free.detach()
-        self._adam(gradient, lr)
+        self.update(gradient, lr)
         return DescentStep(losses=losses.detach(), poses=poses.detach(), gradient=gradient)
 
     def keep(self, chosen: Tensor) -> None:
@@ -71,7 +71,8 @@ class Descent:
         self.starts, self.free = self.starts[chosen], self.free[chosen]
         self._first, self._second = self._first[chosen], self._second[chosen]
 
-    def _adam(self, gradient: Tensor, lr: float) -> None:
+    def update(self, gradient: Float[Tensor, "pose n"], lr: float) -> None:
+        """Adam's step for gradients formed elsewhere."""
         self._steps += 1
         a, b = _BETAS
         self._first = a * self._first + (1 - a) * gradient

@@ -103,8 +103,10 @@ class _Run:
         weight = _SMOOTH if step > 0 else 0.0
         self._smooth[self.alive] = weight * self._smooth[self.alive] + (1 - weight) * losses
         self.loss[self.alive] = self._smooth[self.alive]
-        self.pose[self.alive] = self.descent.poses().to(self.pose)
-        self._leave(~torch.isfinite(losses), "broken")
+        poses = self.descent.poses().to(self.pose)
+        sound = torch.isfinite(losses) & torch.isfinite(poses).flatten(1).all(1)
+        self.pose[self.alive[sound]] = poses[sound]
+        self._leave(~sound, "broken")
         if step + 1 in self._drops:
             self._leave(self._worse_half(), "dropped")
         if last_level and self.config.patience > 0:
@@ -118,7 +120,7 @@ class _Run:
         return [
             Track(
                 start=i,
-                pose=poses[i] if self.ended[i] != "broken" else self.pose[i],
+                pose=poses[i],
                 loss=float("inf") if self.ended[i] == "broken" else float(self.loss[i]),
                 ended=self.ended[i],
                 trace=traces[i],

@@ -139,14 +139,15 @@ def _covariance(
     distance: float,
     config: VerdictConfig,
 ) -> Float[Tensor, "6 6"]:
-    """s² (J^T J + prior)^-1, s² the variance of a colour difference.
+    """s² (J^T J + prior)^-1, s² the variance of a colour difference, and what is left to go.
 
     The twist is taken about the camera centre for the prior, which would mean little elsewhere.
     """
     moving = motion_view(view) if isinstance(view, FieldView) else TorchMotionView(view)
     rays = view.rays(pose[None], observation.directions(pixels)[None])
-    _, jacobian = moving.moved(rays)
+    seen, jacobian = moving.moved(rays)
     rows = jacobian.reshape(-1, 6).double()
+    difference = (seen - observation.colours(pixels)).reshape(-1).double()
     # a twist about the camera centre c: v = v' - w x c, so that J' = J [I, [c]x; 0, I]
     shift = torch.eye(6, dtype=torch.float64)
     shift[:3, 3:] = hat(pose[:, 3].double())
@@ -156,7 +157,10 @@ def _covariance(
     variance = max(loss / free, config.noise**2)
     information = about_camera.T @ about_camera / variance
     information += torch.eye(6, dtype=torch.float64) / _PRIOR**2
-    spread = torch.linalg.inv(information) * unit[:, None] * unit
+    spread = torch.linalg.inv(information)
+    # a pose beside its minimum is wrong by the step that Gauss-Newton would still make
+    missing = spread @ (about_camera.T @ difference / variance)
+    spread = (spread + torch.outer(missing, missing)) * unit[:, None] * unit
     return (shift @ spread @ shift.T).float()
 
 
@@ -185,7 +189,8 @@ def _rivals(
     away |= translation_error(poses, poses[best]) > config.rival_share * distance
     difference = errors - errors[best]
     doubt = 2 * difference.std(1, unbiased=False) / math.sqrt(errors.shape[1])
-    near = difference.mean(1) <= torch.clamp(doubt, min=0.05 * float(errors[best].mean()))
+    least = max(0.05 * float(errors[best].mean()), config.noise**2)
+    near = difference.mean(1) <= doubt.clamp_min(least)
     return int((away & near).sum())
 
 

@@ -170,8 +170,7 @@ def field_view(
 @contextmanager
 def frozen_weights(field: object) -> Iterator[None]:
     """No gradients of the field's weights are formed inside; what needed them needs them after."""
-    modules = [m for m in _modules(field) if isinstance(m, nn.Module)]
-    trained = {p for m in modules for p in m.parameters() if p.requires_grad}
+    trained = [p for p in weights_of(field) if p.requires_grad]
     for parameter in trained:
         parameter.requires_grad_(False)
     try:
@@ -186,9 +185,11 @@ def camera_at(camera: Cameras, pose: Float[Tensor, "3 4"]) -> Cameras:
     return replace(camera, camera_to_world=pose[None].to(camera.intrinsics))
 
 
-def _modules(field: object) -> list[object]:
-    """The field and what it is made of: wrappers hold modules as plain attributes."""
-    return [field, *vars(field).values()] if hasattr(field, "__dict__") else [field]
+def weights_of(field: object) -> list[nn.Parameter]:
+    """A field's parameters, each once; fields that wrap a network hold it as an attribute."""
+    parts = [field, *vars(field).values()] if hasattr(field, "__dict__") else [field]
+    modules = [part for part in parts if isinstance(part, nn.Module)]
+    return list(dict.fromkeys(p for m in modules for p in m.parameters()))
 
 
 def _check_reach(view: FieldView) -> None:
