@@ -80,7 +80,7 @@ class Stage:
         return self._summed(_compared(rows, self._blurred(target), self._reach, exposure))
 
     @cached_property
-    def _reach(self) -> Float[Tensor, "pixel"]:
+    def _reach(self) -> Float[Tensor, " pixel"]:
         """What blurring leaves of a picture of ones."""
         return self._blurred(self.weight[None, :, None, None])[0, :, 0, 0]
 
@@ -118,9 +118,10 @@ def _compared(
     ones: Float[Tensor, " pixel"],
     exposure: bool,
 ) -> Float[Tensor, "pose pixel 3 7"]:
-    """Differences and their derivatives; the best gain and offset of each channel are projected out.
+    """Differences and their derivatives; a gain and an offset of each channel are projected out.
 
-    (Variable projection with Kaufman's derivative: what a gain or offset can do is no derivative.)
+    Variable projection: both are the best ones at every pose, and derivatives lose what they can do
+    (Kaufman).
     """
     if not exposure:
         return torch.cat([rows[..., :1] - target, rows[..., 1:]], dim=-1)
