@@ -86,7 +86,8 @@ class Cameras:
         """
         pose = self.camera_to_world[camera]
         local = self.unproject(camera, pixels)
-        directions = torch.einsum("rij,rj->ri", pose[:, :, :3], local)
+        # a product of matrices would lose digits under autocast
+        directions = (pose[:, :, :3] * local[:, None]).sum(-1)
         directions = directions / directions.norm(dim=-1, keepdim=True)
         return Rays(
             origins=pose[:, :, 3],

@@ -87,12 +87,13 @@ def mean_image(objects: ObjectSet) -> Float[Tensor, "h w 3"]:
 def image_scores(image: Tensor, view: HeldOutView) -> dict[str, float]:
     """PSNR and SSIM of a rendered view, and PSNR of the answers without a network."""
     image = image.clamp(0, 1).to(view.image)
-    return {
-        "psnr": float(psnr(image, view.image)),
-        "ssim": float(ssim(image, view.image)),
-        "psnr_nearest_source": float(psnr(view.nearest, view.image)),
-        "psnr_mean_image": float(psnr(view.average, view.image)),
-    }
+    with torch.autocast(image.device.type, enabled=False):  # SSIM is made of convolutions
+        return {
+            "psnr": float(psnr(image, view.image)),
+            "ssim": float(ssim(image, view.image)),
+            "psnr_nearest_source": float(psnr(view.nearest, view.image)),
+            "psnr_mean_image": float(psnr(view.average, view.image)),
+        }
 
 
 def _of_object(

@@ -62,6 +62,7 @@ class ObjectViews:
         """
         s, local = self.coordinates(points)
         out = mlp(self.inputs(s, directions), self.conditioning(mlp, self.image_points(local)))
+        out = out.to(points.dtype)  # colours in the few bits of autocast would show
         return out[..., :3].sigmoid(), out[..., 3].relu()
 
     def coordinates(

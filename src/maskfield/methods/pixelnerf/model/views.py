@@ -64,9 +64,10 @@ def world_to_opengl(poses: Float[Tensor, "*n 3 4"]) -> Float[Tensor, "*n 3 4"]:
 def turned(
     poses: Float[Tensor, "view 3 4"], vectors: Float[Tensor, "point 3"]
 ) -> Float[Tensor, "view point 3"]:
-    """Vectors in each camera's axes, by one product for all views."""
+    """Vectors in each camera's axes, by one product for all views; in full precision always."""
     views = poses.shape[0]
-    flat = vectors @ poses[:, :, :3].reshape(views * 3, 3).T
+    with torch.autocast(vectors.device.type, enabled=False):
+        flat = vectors @ poses[:, :, :3].reshape(views * 3, 3).T
     return flat.reshape(-1, views, 3).transpose(0, 1)
 
 
