@@ -18,10 +18,13 @@ if TYPE_CHECKING:
     from maskfield.data.preparation.report import PreparedReport
     from maskfield.data.scene import Scene
     from maskfield.engine.loop import RunResult
+    from maskfield.methods.inerf.config import Sampling
+    from maskfield.methods.inerf.find import Search
     from maskfield.verbs.detect import Detection
     from maskfield.verbs.doctor import DoctorReport
     from maskfield.verbs.labels import LabelReport
     from maskfield.verbs.normalize_photo import PhotoReport
+    from maskfield.verbs.pose import PoseAnswer
     from maskfield.verbs.render import CameraPath
     from maskfield.verbs.segment import Segmentation
     from maskfield.verbs.superres import FinerGrid
@@ -41,6 +44,7 @@ __all__ = [
     "extract",
     "finetune",
     "fit",
+    "pose",
     "pretrain",
     "render",
     "segment",
@@ -425,41 +429,95 @@ def render(
     out: StrPath | None = None,
     path: CameraPath = "orbit",
     frames: int = 60,
+    elevation: float | None = None,
+    radius: float | None = None,
     video: bool = False,
     fps: int = 24,
     scale: float = 1.0,
+    mesh: Literal["obj", "ply"] | None = None,
     scene: StrPath | None = None,
+    data: StrPath | None = None,
+    split: Literal["train", "val", "test"] = "test",
+    object: str = "0",  # noqa: A002
+    sources: Sequence[int] = (),
+    seed: int = 0,
+    photo: StrPath | None = None,
+    focal: float = 131.25,
+    near: float = 0.8,
+    far: float = 1.8,
+    memory_mb: float = 512,
+    device: str = "auto",
 ) -> list[Path]:
-    """Pictures of a fitted field along a camera path, and a film.
+    """Pictures of a field, or of a model that is shown a few images, along a camera path; a film.
 
     Args:
-        field: the run folder of :func:`fit`.
-        out: folder for the pictures; ``renders/PATH`` in the run folder unless given.
-        path: "test" and "train" cameras as they are, a smooth "tour" through the training
-            cameras, an "orbit", or a forward-facing "spiral".
-        frames: pictures along a tour, orbit or spiral.
+        field: the run folder of :func:`fit`, a NeRF, or an image-conditioned model (a run of
+            :func:`pretrain` with ``pixelnerf:SIZE``, weights, official ``pixel_nerf_latest``).
+        out: folder for the pictures; ``renders/PATH`` in the run folder unless given (of a model
+            ``renders/OBJECT/PATH``).
+        path: "test" and "train" cameras as they are, a smooth "tour" through the training cameras,
+            an "orbit", a forward-facing "spiral", or pixelNeRF's way round a "dtu" table.
+        frames: pictures along a path that may have any number.
+        elevation: of an orbit, degrees above the ground; that of the cameras unless given.
+        radius: of an orbit, scene units; that of the cameras unless given. Also the distance from
+            which a photograph was taken (1.3 unless given).
         video: also write a film: .mp4 where PyAV is installed, else .gif.
         fps: pictures per second of the film.
         scale: size of the pictures relative to the photographs.
-        scene: the scene the field was fitted to, when it has moved since.
+        mesh: also write the surface with its colours, ``mesh.obj`` or ``mesh.ply``.
+        scene: the scene a field was fitted to, when it has moved since.
+        data: objects for a model: a data set, a folder of scenes, or ``synthetic:objects-v1``;
+            those of its training unless given.
+        split: part of the objects. object: which of them: its name, or its number.
+        sources: the views a model is shown; the first unless given, -1 for one at random, drawn by
+            ``seed``. Sources are written to ``sources.png``.
+        seed: draws that view.
+        photo: show a model this photograph (:func:`data_normalize_photo`) instead of an object.
+        focal: of the photograph, pixels of a picture 128 wide.
+        near, far: distances along rays between which the photographed object lies.
+        memory_mb: working memory of a model's rendering.
+        device: "auto", "cpu", "cuda" ... of a model.
 
     Returns:
-        the files written, the film last.
+        the files written: sources, mesh, pictures, the film last.
 
     Raises:
-        CheckpointError: not a fitted field. SceneError: no such split. ConfigError, StorageError.
+        CheckpointError: neither field nor model. SceneError: no such split. DataError: no such
+        view, a photograph that is not normalised. MissingPartError: a mesh without scikit-image.
+        ConfigError, StorageError.
     """
-    from maskfield.verbs.render import render_path
+    from maskfield.data.photo_scene import RADIUS, PhotoCamera
+    from maskfield.verbs.conditioned import Conditions
+    from maskfield.verbs.render import Shots, render_shots
 
-    return render_path(
-        Path(field),
-        out=out,
+    shots = Shots(
         path=path,
         frames=frames,
+        elevation=elevation,
+        radius=radius,
+        scale=scale,
         video=video,
         fps=fps,
-        scale=scale,
+        mesh=mesh,
+    )
+    distance = RADIUS if radius is None else radius
+    conditions = Conditions(
+        data=None if data is None else str(data),
+        split=split,
+        object=object,
+        sources=tuple(sources),
+        seed=seed,
+        photo=None if photo is None else Path(photo),
+        camera=PhotoCamera(focal=focal, radius=distance, near=near, far=far),
+    )
+    return render_shots(
+        Path(field),
+        shots,
+        out=out,
         scene=scene,
+        conditions=conditions,
+        device=device,
+        memory_mb=memory_mb,
     )
 
 
@@ -723,3 +781,73 @@ def run_name(source: StrPath) -> str:
     text = str(source)
     stem = text.replace(":", "-") if ":" in text else Path(text).resolve().name
     return stem.removesuffix(".json").removesuffix(".yaml") or "run"
+
+
+def pose(
+    field: StrPath,
+    photo: StrPath,
+    *,
+    camera: StrPath | None = None,
+    init: StrPath | None = None,
+    search: int | None = None,
+    track: bool = False,
+    scene: StrPath | None = None,
+    mask: StrPath | None = None,
+    out: StrPath | None = None,
+    by: Search = "auto",
+    steps: int = 300,
+    pixels: int = 512,
+    sampling: Sampling = "regions",
+    near: float | None = None,
+    far: float | None = None,
+    film: bool = True,
+    seed: int = 0,
+) -> PoseAnswer:
+    """Where a photograph was taken: the camera pose that makes a field look like it (iNeRF).
+
+    Poses are camera-to-world with OpenCV axes, in the world of the field.
+
+    Args:
+        field: a run folder of :func:`fit`, or a NeRF: ours, or a nerf-pytorch checkpoint
+            (``.tar``, ``.ckpt``).
+        photo: an 8-bit RGB photograph; with ``track`` a folder of consecutive frames.
+        camera: ``"fx,fy,cx,cy"`` in pixels, or a JSON file with fx, fy, cx, cy (w, h, k1, k2, p1,
+            p2, k3); the scene's cameras unless given.
+        init: JSON with a start pose: what this verb wrote, or a 3 x 4 or 4 x 4 matrix.
+        search: number of poses, spread over where cameras may be, that a global search weighs;
+            200 where neither this nor ``init`` is given.
+        track: each frame's search starts from the last frame's pose.
+        scene: what the field was fitted to, when it has moved, or for its intrinsics.
+        mask: a picture, white where the photograph counts.
+        out: folder for the answer; ``runs/pose-PHOTO`` unless given.
+        by: "lm" (Levenberg-Marquardt, voxel fields), "adam" (the paper's search), or "auto".
+        steps, pixels, sampling: of Adam; pixels per step, and how they are chosen.
+        near, far: of a NeRF, scene units; 2 and 6 unless it says otherwise.
+        film: also write a film of the search.
+        seed: of every random draw.
+
+    Returns:
+        estimates with covariance and verdict, and the folder with ``pose.json`` (``poses.json``
+        of several frames), ``pose.png``, the film and ``report.html``.
+
+    Raises:
+        SceneError: unusable photograph, intrinsics or start pose; nothing says where to search.
+        CheckpointError: not a field. ConfigError: options out of range.
+    """
+    from maskfield.methods.inerf.config import PixelConfig, PoseConfig
+    from maskfield.verbs.pose import PoseQuestion, locate_photo
+
+    question = PoseQuestion(
+        camera=camera,
+        init=init,
+        search=search,
+        mask=mask,
+        track=track,
+        by=by,
+        adam=PoseConfig(steps=steps, pixels=PixelConfig(strategy=sampling, count=pixels)),
+        seed=seed,
+        film=film,
+    )
+    return locate_photo(
+        Path(field), Path(photo), question, scene=scene, near=near, far=far, out=out
+    )

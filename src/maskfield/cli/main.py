@@ -94,6 +94,10 @@ VERBS: dict[str, Verb] = {
         target="maskfield.cli.superres:superres",
         summary="the same grid on finer voxels",
     ),
+    "pose": Verb(
+        target="maskfield.cli.pose:pose",
+        summary="where a photograph was taken, by a field of the place -> pose.json, film, report",
+    ),
     "convert": Verb(
         target="maskfield.cli.convert:convert",
         summary="official checkpoints and NeRF-RPN .npz grids <-> ours",

@@ -155,11 +155,16 @@ def _part(value: Any, rank: int, world: int) -> Any:
     if isinstance(value, tuple):
         return tuple(_part(v, rank, world) for v in value)
     if isinstance(value, list) or (isinstance(value, Tensor) and value.ndim > 0):
-        return value[_share(len(value), rank, world)]
+        return value[equal_share(len(value), rank, world)]
     return value
 
 
-def _share(size: int, rank: int, world: int) -> slice:
+def equal_share(size: int, rank: int, world: int) -> slice:
+    """A process's part of ``size`` entries.
+
+    Raises:
+        DataError: they cannot be shared equally.
+    """
     if size % world:
         raise DataError(
             "a batch cannot be shared equally among the processes",

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from maskfield.core.errors import ConfigError
+from maskfield.core.errors import ConfigError, DataError
 from maskfield.data.config import GridDataConfig
 from maskfield.data.object_config import ObjectDataConfig
 from maskfield.engine.checkpoint import load_weights
@@ -107,6 +107,15 @@ def test_nearest_view_looks_the_same_way(config: RunConfig) -> None:
     cameras = PixelNeRFTask(config).train_objects[0].cameras
     alike = cameras.forward_axes @ cameras.forward_axes[0]
     assert nearest_view(cameras, [1, 2, 3], 0) == 1 + int(alike[1:].argmax())
+
+
+def test_processes_share_a_batch(config: RunConfig) -> None:
+    task = PixelNeRFTask(config)
+    batch = next(iter(task.loaders().train))
+    parts = [task.share(batch, rank, 2) for rank in range(2)]
+    assert torch.equal(torch.cat([p.images for p in parts]), batch.images)
+    with pytest.raises(DataError, match="equally"):
+        task.share(batch, 0, 3)
 
 
 def test_other_data_are_refused(config: RunConfig) -> None:

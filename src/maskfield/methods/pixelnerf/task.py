@@ -15,6 +15,7 @@ from maskfield.data.object_config import ObjectDataConfig
 from maskfield.data.object_sets import ObjectSet, open_objects
 from maskfield.engine.batches import ExampleBatches
 from maskfield.engine.config import RunConfig, of_kind
+from maskfield.engine.distributed import equal_share
 from maskfield.engine.task import Loaders, StepOutput
 from maskfield.geometry.rays import Rays
 from maskfield.methods.pixelnerf.config import PixelNeRFConfig
@@ -104,6 +105,10 @@ class PixelNeRFTask:
                 rows.setdefault(key, []).append(value)
         means = {name: mean(values) for name, values in rows.items()}
         return means | {"psnr": mean(means[f"psnr_{n}"] for n in self.data.source_views)}
+
+    def share(self, batch: ObjectBatch, rank: int, world: int) -> ObjectBatch:
+        """One process's objects of a batch."""
+        return batch[equal_share(len(batch), rank, world)]
 
     def conventions(self) -> dict[str, Any]:
         """What the network was shown; a checkpoint shown something else is refused."""
