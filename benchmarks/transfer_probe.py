@@ -7,9 +7,9 @@ training rooms, measured on 32 validation rooms, at the occupied 4-voxel cells: 
 a box (AUC), and where inside are the box's centre and size (R2)? Context: 75 % of the 16-voxel
 blocks are emptied; how much do the maps change elsewhere, as a share of their variance?
 
-For encoders as drawn ("scratch"), pre-trained (seed 0), with each tensor's entries shuffled, and
-of a trained detector. Prints the table and writes benchmarks/results/transfer_probe.json; about
-a minute on one core.
+For encoders as drawn ("scratch"), pre-trained for 2000 steps (seed 0) and 180 ("short"), with the
+entries of each tensor shuffled, and of a trained detector ("supervised"). Prints the figures and
+writes benchmarks/results/transfer_probe.json; about a minute on one core.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from _common import environment_line, save_result
 from torch import Tensor
 from transfer_study import FIRST_SEED, first_weights
 
-ENCODERS = ("scratch", "pretraining", "shuffled", "supervised")
+ENCODERS = ("scratch", "pretraining", "short", "shuffled", "supervised")
 CUBE, TOKENS, BLOCKS = 64, 16, 4
 
 
