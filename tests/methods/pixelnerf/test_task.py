@@ -47,7 +47,14 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> RunConfig:
         source_views=(1, 2),
         cache=str(tmp_path_factory.mktemp("cache")),
     )
-    engine = replace(recipe.engine, steps=4, validate_every=0, checkpoint_every=2, precision="fp32")
+    engine = replace(
+        recipe.engine,
+        steps=4,
+        validate_every=0,
+        checkpoint_every=2,
+        precision="fp32",
+        threads=1,
+    )
     return replace(recipe, method=method, data=data, engine=engine)
 
 
