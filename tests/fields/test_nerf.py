@@ -11,7 +11,7 @@ import torch
 
 from maskfield.core.errors import CheckpointError, ConfigError
 from maskfield.data.readers.nerf_synthetic import read
-from maskfield.fields.evaluate import photograph
+from maskfield.fields.evaluate import field_image, photograph
 from maskfield.fields.load import load_field
 from maskfield.fields.nerf import NeRFField, NeRFNetwork, save_nerf
 from maskfield.fields.nerf_config import (
@@ -150,6 +150,7 @@ def test_rays_begin_and_end_at_planes() -> None:
     cameras = pinholes(look_at(torch.tensor([[0.0, 4, 0.5]]), torch.zeros(1, 3)), 9, 7, 60.0)
     field = a_field()
     rays = field.rays(cameras, 0)
+    assert field_image(field, cameras, 0).colour.shape == (7, 9, 3)
     ends = rays.origins + rays.far[:, None] * rays.directions
     depth = (ends - cameras.centres) @ cameras.forward_axes[0]
     torch.testing.assert_close(depth, torch.full((63,), 6.0))

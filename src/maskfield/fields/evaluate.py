@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
 from maskfield.data.scene import Scene
+from maskfield.fields.nerf import NeRFField
 from maskfield.fields.sampler import VoxelMarch
 from maskfield.fields.voxel import VoxelField
 from maskfield.geometry.cameras import Cameras
@@ -27,8 +28,13 @@ class FieldScore:
     per_image: tuple[dict[str, float | str], ...]
 
 
-def field_image(field: VoxelField, cameras: Cameras, index: int) -> ImageOutput:
+def field_image(field: VoxelField | NeRFField, cameras: Cameras, index: int) -> ImageOutput:
     """What one camera sees, in front of the field's background."""
+    if isinstance(field, NeRFField):
+        # unit directions and limits of each ray's own, instead of planes and long directions
+        plain = replace(field.compositing(), norm_in_delta=False)
+        rays = field.rays(cameras, index)
+        return render_image(field, cameras, index, field.sampler(), plain, rays=rays)
     r, g, b = (float(v) for v in field.background)
     compositing = Compositing(background=(r, g, b), early_stop=min(field.settings.stop, 1e-3))
     return render_image(field, cameras, index, VoxelMarch(), compositing, near=field.settings.near)

@@ -117,6 +117,7 @@ def render_image(
     near: float = 0.0,
     far: float = float("inf"),
     box: Float[Tensor, "2 3"] | None = None,
+    rays: Rays | None = None,
     generator: torch.Generator | None = None,
     memory_mb: float = 512,
 ) -> ImageOutput:
@@ -124,9 +125,10 @@ def render_image(
 
     Args:
         near, far: distances along the rays. box: world box to which the rays are clipped.
+        rays: the image's rays with limits of their own, instead of ``near`` and ``far``.
     """
     with torch.no_grad():
-        rays = cameras.image_rays(index, near, far)
+        rays = cameras.image_rays(index, near, far) if rays is None else rays
         rays = rays if box is None else rays.clipped(box.to(rays.origins))
         out = render(field, rays, sampler, compositing, generator=generator, memory_mb=memory_mb)
         along_z = rays.directions @ cameras.forward_axes[index]
