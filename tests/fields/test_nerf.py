@@ -187,6 +187,19 @@ def test_the_code_is_sine_and_cosine_of_octaves() -> None:
     assert octave_code(x, 3, include_input=False).shape == (1, 18)
 
 
+def test_masked_samples_get_zeros_and_do_not_change_the_others() -> None:
+    field = a_field()
+    cameras = pinholes(look_at(torch.tensor([[0.0, 4, 0.5]]), torch.zeros(1, 3)), 9, 7, 60.0)
+    samples = field.sampler()(field.rays(cameras, 0), field)
+    mask = torch.rand(samples.mask.shape, generator=torch.Generator().manual_seed(0)) > 0.5
+    whole, part = field(samples), field(replace(samples, mask=mask))
+    assert whole.density is not None
+    assert part.density is not None
+    torch.testing.assert_close(part.density[mask], whole.density[mask])
+    torch.testing.assert_close(part.colour[mask], whole.colour[mask])
+    assert float(part.density[~mask].abs().max()) == 0
+
+
 @pytest.mark.shared
 def test_the_published_lego_field(shared: Path) -> None:
     """27.6 dB over all test views (its README); here over 1500 rays of every thirtieth."""

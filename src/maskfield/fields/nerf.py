@@ -25,6 +25,7 @@ from maskfield.rendering.compositing import Compositing
 from maskfield.rendering.field import FieldOutput, FusedRender, RaySamples
 from maskfield.rendering.ndc import NDC, NDCSampler
 from maskfield.rendering.samplers import ImportanceSampler, Sampler, StratifiedSampler
+from maskfield.rendering.sparse import SparseSampler
 
 KIND = "NeRFField"
 
@@ -92,8 +93,18 @@ class NetworkField(nn.Module):
         return self.network(samples.points, F.normalize(samples.directions, dim=-1))
 
     def forward(self, samples: RaySamples) -> FieldOutput:
-        raw = self.raw(samples)
-        return FieldOutput(colour=torch.sigmoid(raw[..., :3]), density=F.relu(raw[..., 3]))
+        """Colour and density; masked samples cost nothing and get zeros."""
+        if bool(samples.mask.all()):
+            raw = self.raw(samples)
+            return FieldOutput(colour=torch.sigmoid(raw[..., :3]), density=F.relu(raw[..., 3]))
+        mask = samples.mask
+        directions = F.normalize(samples.directions, dim=-1).expand(samples.points.shape)[mask]
+        raw = self.network(samples.points[mask], directions)
+        blank = samples.points.new_zeros(samples.points.shape)
+        return FieldOutput(
+            colour=blank.masked_scatter(mask[..., None], torch.sigmoid(raw[:, :3])),
+            density=blank[..., 0].masked_scatter(mask, F.relu(raw[:, 3])),
+        )
 
     def prepare(self, views: object | None = None) -> NetworkField:
         return self
@@ -157,8 +168,12 @@ class NeRFField(nn.Module):
         """near and far are depths along camera z: rays keep directions with z = 1."""
         return self.viewing.ndc is None
 
-    def sampler(self, *, jitter: bool = False) -> Sampler:
-        """Coarse samples from near to far inclusive, then fine ones, all of them rendered."""
+    def sampler(self, *, jitter: bool = False, skip: float = 0.0) -> Sampler:
+        """Coarse samples from near to far inclusive, then fine ones, all of them rendered.
+
+        Args:
+            skip: above 0, samples where the coarse network saw less than this weight are left out.
+        """
         v = self.viewing
         first = StratifiedSampler(
             count=v.coarse_samples,
@@ -169,13 +184,14 @@ class NeRFField(nn.Module):
         )
         sampler: Sampler = first
         if v.fine_samples > 0:
-            sampler = ImportanceSampler(
+            looking = ImportanceSampler(
                 coarse=first,
                 fine=v.fine_samples,
                 jitter=jitter,
                 proposal=self.coarse,
                 compositing=self.compositing(),
             )
+            sampler = looking if skip == 0 else SparseSampler(sampler=looking, least=skip)
         ndc = self.ndc()
         return sampler if ndc is None else NDCSampler(sampler=sampler, ndc=ndc)
 

@@ -24,6 +24,7 @@ from maskfield.rendering.field import Field
 from maskfield.rendering.renderer import RenderOutput, render
 from maskfield.rendering.samplers import Sampler
 
+SKIP = 1e-3  # weight that a search neglects: a quarter of a grey level
 _BOUNDLESS = ("disparity", "contracted")  # spacings that reach an infinite far
 
 
@@ -136,12 +137,18 @@ class FieldView:
 
 
 def field_view(
-    field: VoxelField | NeRFField, *, near: float | None = None, far: float | None = None
+    field: VoxelField | NeRFField,
+    *,
+    near: float | None = None,
+    far: float | None = None,
+    skip: float = SKIP,
 ) -> FieldView:
     """A field of one scene as it wants to be seen.
 
     Args:
         near, far: instead of the field's own.
+        skip: samples of a NeRF's second pass where the first one saw less weight are left out; 0
+            leaves none out.
 
     Raises:
         SceneError: planes between which the field cannot be sampled.
@@ -159,7 +166,7 @@ def field_view(
         )
     return FieldView(
         field=field,
-        sampler=field.sampler(),
+        sampler=field.sampler(skip=skip),
         compositing=field.compositing(),
         near=field.viewing.near if near is None else near,
         far=field.viewing.far if far is None else far,
