@@ -397,6 +397,7 @@ def extract(
     scene: StrPath | None = None,
     ply: bool = False,
     npz: bool = False,
+    mesh: Literal["obj", "ply"] | None = None,
     figures: bool = False,
 ) -> list[Path]:
     """Sample a fitted field on voxels: colour and density in one file.
@@ -408,18 +409,27 @@ def extract(
         scene: the scene the field was fitted to, when it has moved since.
         ply: also write the occupied voxels as a coloured point cloud.
         npz: also write a NeRF-RPN / NeRF-MAE ``.npz``.
+        mesh: also write the surface as coloured triangles, ``NAME-mesh.obj`` or ``.ply``.
         figures: also draw the grid from outside and in slices.
 
     Returns:
         the files written, the grid first.
 
     Raises:
-        CheckpointError: not a fitted field. GridError: nothing in the box. StorageError.
+        CheckpointError: not a fitted field. GridError: nothing in the box. MissingPartError: a
+        mesh without scikit-image. StorageError.
     """
     from maskfield.verbs.extract import extract_from_run
 
     return extract_from_run(
-        Path(field), out=out, longest=longest, scene=scene, ply=ply, npz=npz, figures=figures
+        Path(field),
+        out=out,
+        longest=longest,
+        scene=scene,
+        ply=ply,
+        npz=npz,
+        mesh=mesh,
+        figures=figures,
     )
 
 
@@ -435,6 +445,7 @@ def render(
     fps: int = 24,
     scale: float = 1.0,
     mesh: Literal["obj", "ply"] | None = None,
+    mesh_nodes: int = 128,
     scene: StrPath | None = None,
     data: StrPath | None = None,
     split: Literal["train", "val", "test"] = "test",
@@ -465,6 +476,7 @@ def render(
         fps: pictures per second of the film.
         scale: size of the pictures relative to the photographs.
         mesh: also write the surface with its colours, ``mesh.obj`` or ``mesh.ply``.
+        mesh_nodes: of the mesh's lattice, along its longest side.
         scene: the scene a field was fitted to, when it has moved since.
         data: objects for a model: a data set, a folder of scenes, or ``synthetic:objects-v1``;
             those of its training unless given.
@@ -499,6 +511,7 @@ def render(
         video=video,
         fps=fps,
         mesh=mesh,
+        mesh_nodes=mesh_nodes,
     )
     distance = RADIUS if radius is None else radius
     conditions = Conditions(

@@ -23,9 +23,12 @@ RADIUS = 0.6
 class Ball:
     """A ball whose colour is the way it is looked at."""
 
+    def __init__(self, strength: float = 1.0) -> None:
+        self.strength = strength
+
     def __call__(self, samples):
         distance = (samples.points - CENTRE).norm(dim=-1)
-        density = 100 * torch.sigmoid((RADIUS - distance) * 20)
+        density = 100 * self.strength * torch.sigmoid((RADIUS - distance) * 20)
         colour = (samples.directions * 0.5 + 0.5).expand_as(samples.points)
         return FieldOutput(colour=colour, density=density)
 
@@ -69,6 +72,9 @@ def test_default_level_is_half_opacity_of_a_step():
     step = 3.0 / 39
     expected = field_mesh(Ball(), BOX, longest=40, level=math.log(2) / step)
     assert torch.equal(field_mesh(Ball(), BOX, longest=40).vertices, expected.vertices)
+    faint = field_mesh(Ball(0.1), BOX, longest=40)
+    half = field_mesh(Ball(), BOX, longest=40, level=50.0)
+    torch.testing.assert_close(faint.vertices, half.vertices, atol=1e-3, rtol=0)
 
 
 def test_official_step_is_one_node_short():

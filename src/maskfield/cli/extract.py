@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 
@@ -15,6 +15,7 @@ def extract(
     scene: Path | None = None,
     ply: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     npz: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
+    mesh: Literal["obj", "ply"] | None = None,
     figures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Sample a fitted field on voxels: colour and density in one file.
@@ -26,11 +27,12 @@ def extract(
         scene: the scene the field was fitted to, when it has moved since.
         ply: also write the occupied voxels as a coloured point cloud.
         npz: also write a NeRF-RPN / NeRF-MAE .npz.
+        mesh: also write the surface as coloured triangles (extra `image`).
         figures: also draw the grid.
     """
     from maskfield import api
 
     for path in api.extract(
-        field, out=out, longest=longest, scene=scene, ply=ply, npz=npz, figures=figures
+        field, out=out, longest=longest, scene=scene, ply=ply, npz=npz, mesh=mesh, figures=figures
     ):
         print(f"wrote: {path}")

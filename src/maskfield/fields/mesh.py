@@ -96,7 +96,7 @@ def field_mesh(
         box: world box to search. longest: nodes along its longest side.
         level: density of the surface, 1 / scene unit; unless given, that of which one step of the
             lattice stops half of the light (44 for 128 nodes on a box of side 2, where pixelNeRF
-            takes 50).
+            takes 50), or half the greatest density of a field that is fainter.
 
     Raises:
         MissingPartError, ConfigError, DataError: as :func:`isosurface`; ConfigError also for a
@@ -109,7 +109,8 @@ def field_mesh(
     parts = zip(nodes.split(_AT_ONCE), inward.split(_AT_ONCE), strict=True)
     density = torch.cat([point_density(field, p, d).float() for p, d in parts])
     step = float((box[1] - box[0]).max()) / (longest - 1)
-    chosen = math.log(2) / step if level is None else level
+    natural = min(math.log(2) / step, float(density.max()) / 2)
+    chosen = natural if level is None else level
     mesh = isosurface(density.reshape(shape), chosen, box, compat=compat)
     return _coloured(mesh, field) if coloured else mesh
 

@@ -31,14 +31,21 @@ Prepare = Callable[[SourceViews], DrawView]  # encodes the source views of an ob
 
 
 def pixelnerf_views(
-    model: PixelNeRF, *, coarse_only: bool = False, memory_mb: float = 512
+    model: PixelNeRF,
+    *,
+    coarse_only: bool = False,
+    least_coarse: int = LEAST_COARSE,
+    memory_mb: float = 512,
 ) -> Prepare:
     """How a network draws views in evaluation: 64 first-pass samples or more, no gradients.
 
     The network is put into eval mode: batch norms use their running statistics.
+
+    Args:
+        least_coarse: first-pass samples at least; 1 takes the network's own number.
     """
     model.eval()
-    config = evaluation_sampling(model.config, coarse_only=coarse_only)
+    config = evaluation_sampling(model.config, coarse_only=coarse_only, least_coarse=least_coarse)
     sampler, compositing = level_sampler(config), compositing_of(config)
     device = next(model.parameters()).device
 
@@ -68,10 +75,12 @@ def pixelnerf_views(
     return prepare
 
 
-def evaluation_sampling(config: PixelNeRFConfig, *, coarse_only: bool = False) -> PixelNeRFConfig:
+def evaluation_sampling(
+    config: PixelNeRFConfig, *, coarse_only: bool = False, least_coarse: int = LEAST_COARSE
+) -> PixelNeRFConfig:
     """The config with the sample counts of evaluation; its schedule is at the end."""
     coarse, fine = counts_at(config.sampling)
-    coarse = max(coarse, LEAST_COARSE)
+    coarse = max(coarse, least_coarse)
     if coarse_only:
         coarse, fine = LEAST_COARSE, _COARSE_ONLY_FINE
     sampling: SamplingConfig = replace(config.sampling, coarse=coarse, fine=fine, schedule=())
