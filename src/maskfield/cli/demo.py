@@ -9,7 +9,7 @@ import tyro
 
 
 def demo(
-    name: tyro.conf.Positional[Literal["nerf-mae"]] = "nerf-mae",
+    name: tyro.conf.Positional[Literal["nerf-mae", "pixelnerf", "inerf"]] = "nerf-mae",
     data: Annotated[str | None, tyro.conf.arg(metavar="SCENE")] = None,
     init: Annotated[str | None, tyro.conf.arg(metavar="RUN")] = None,
     quick: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,

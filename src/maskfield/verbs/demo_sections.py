@@ -15,11 +15,11 @@ if TYPE_CHECKING:
     from maskfield.verbs.demo_stages import Reconstructions, Sight
 
 
-def scene_section(scene: Scene, data: str | None) -> Section:
-    """The photographed place: some photographs, and where the cameras stand.
+def scene_section(scene: Scene, data: str | None, subject: str = "a room") -> Section:
+    """What was photographed: some photographs, and where the cameras stand.
 
     Args:
-        data: where one's own photographs came from; None: a procedural room.
+        data: where one's own photographs came from; None: a procedural ``subject``.
     """
     from maskfield.figures.frusta import draw_frusta
     from maskfield.figures.pictures import resized, table_of
@@ -32,7 +32,7 @@ def scene_section(scene: Scene, data: str | None) -> Section:
     origin = "made by the procedural simulator" if data is None else f"read from {data}"
     unit = "metres" if scene.metric else "scene units"
     return Section(
-        title="Photographs of a room" if data is None else "Photographs",
+        title=f"Photographs of {subject}" if data is None else "Photographs",
         text=[
             f"{len(scene)} posed photographs of {scene.cameras.width} x {scene.cameras.height} "
             f"pixels, {origin}; {held_out or 'none'} of them are held out of the fit."

@@ -87,8 +87,7 @@ def locate_photo(
     mask = _mask(question, camera)
     seen = [read_observation(f, camera, background=given.background, mask=mask) for f in files]
     generator = torch.Generator().manual_seed(question.seed)
-    starts = start_poses(question, given, seen[0], generator)
-    estimates = search_poses(question, given, seen, starts, generator)
+    estimates = search_poses(question, given, seen, generator)
     folder = answer_folder("pose", photo, out)
     write_pose(given, seen, files, estimates, folder, film=question.film)
     return PoseAnswer(estimates=estimates, photos=files, folder=folder)
@@ -103,52 +102,30 @@ def _mask(question: PoseQuestion, camera: Cameras | None) -> np.ndarray | None:
 
 
 def search_poses(
-    question: PoseQuestion,
-    given: GivenField,
-    seen: Sequence[Observation],
-    starts: Tensor,
-    generator: Generator,
+    question: PoseQuestion, given: GivenField, seen: Sequence[Observation], generator: Generator
 ) -> list[PoseEstimate]:
     """One photograph's pose, or those of consecutive frames."""
-    from maskfield.methods.inerf.find import find_pose, follow
-
-    if not question.track:
-        found = find_pose(
-            given.view,
-            seen[0],
-            starts,
-            generator,
-            by=question.by,
-            adam=question.adam,
-            rough=given.rough,
-        )
-        return [found]
-    return follow(
-        given.view,
-        seen,
-        starts,
-        generator,
-        by=question.by,
-        adam=question.adam,
-        rough=given.rough,
-    )
-
-
-def start_poses(
-    question: PoseQuestion, given: GivenField, observation: Observation, generator: Generator
-) -> Tensor:
-    """[start, 3, 4]: the one given, else the best particles of a search."""
-    from maskfield.methods.inerf.search import particle_search
-    from maskfield.methods.inerf.search_config import SearchConfig
+    from maskfield.methods.inerf.find import find_anywhere, find_pose, follow
     from maskfield.verbs.pose_camera import read_start
 
+    view, adam = given.view, question.adam
     if question.init is not None:
-        return read_start(question.init)[None]
-    config = SearchConfig()
-    spread = spread_starts(given, question.search or DEFAULT_SEARCH, generator)
-    view = given.rough or given.view
-    found = particle_search(view, observation, spread, config, generator)
-    return found.poses[: config.refined]
+        start = read_start(question.init)[None]
+        first = find_pose(
+            view, seen[0], start, generator, by=question.by, adam=adam, rough=given.rough
+        )
+    else:
+        count = question.search or DEFAULT_SEARCH
+        first = find_anywhere(
+            view,
+            seen[0],
+            lambda: spread_starts(given, count, generator),
+            generator,
+            by=question.by,
+            adam=adam,
+            rough=given.rough,
+        )
+    return follow(view, seen, first, generator, by=question.by, adam=adam, rough=given.rough)
 
 
 def spread_starts(given: GivenField, count: int, generator: Generator) -> Tensor:

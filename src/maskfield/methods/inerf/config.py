@@ -72,7 +72,7 @@ class VerdictConfig:
     """
 
     pixels: int = 1024
-    explained: float = 0.7
+    explained: float = 0.8
     texture: float = 0.02
     degrees: float = 2.0
     share: float = 0.05

@@ -7,7 +7,7 @@ field by Adam. A bake of another field (``rough``) may be searched first: Adam t
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -24,6 +24,8 @@ from maskfield.methods.inerf.gauss_newton_config import GaussNewtonConfig
 from maskfield.methods.inerf.motion import motion_view
 from maskfield.methods.inerf.observation import Observation
 from maskfield.methods.inerf.optimise import optimise
+from maskfield.methods.inerf.search import particle_search
+from maskfield.methods.inerf.search_config import SearchConfig
 from maskfield.methods.inerf.stages import build_stage
 from maskfield.methods.inerf.tracks import Track
 from maskfield.methods.inerf.verdict import assess
@@ -116,10 +118,42 @@ def _by_lm(
     return search(moving, stages, starts, config, begun)
 
 
+def find_anywhere(
+    view: FieldView,
+    observation: Observation,
+    anywhere: Callable[[], Float[Tensor, "start 3 4"]],
+    generator: torch.Generator,
+    *,
+    config: SearchConfig | None = None,
+    by: Search = "auto",
+    adam: PoseConfig | None = None,
+    lm: GaussNewtonConfig | None = None,
+    rough: FieldView | None = None,
+) -> PoseEstimate:
+    """The same where no start is known: particles first, again while none of them explains it.
+
+    Args:
+        anywhere: poses spread over all that is possible, other ones at each call.
+        config: of the particles, and how often a search is begun.
+    """
+    config = config or SearchConfig()
+    found: list[PoseEstimate] = []
+    while len(found) < config.attempts:
+        looked = rough or view
+        starts = particle_search(looked, observation, anywhere(), config, generator).poses
+        estimate = find_pose(
+            view, observation, starts, generator, by=by, adam=adam, lm=lm, rough=rough
+        )
+        found.append(estimate)
+        if estimate.verdict == "converged":
+            break
+    return min(found, key=lambda e: e.loss)
+
+
 def follow(
     view: FieldView,
     observations: Sequence[Observation],
-    first: Float[Tensor, "start 3 4"],
+    first: PoseEstimate,
     generator: torch.Generator,
     *,
     by: Search = "auto",
@@ -132,11 +166,11 @@ def follow(
     Where the last frame is, and where it would be if the camera went on as before, are both tried.
 
     Args:
-        first: starts of the first frame.
+        first: the pose of the first frame, which is found already.
     """
-    found: list[PoseEstimate] = []
-    for observation in observations:
-        starts = first if not found else _next_starts([e.camera_to_world for e in found[-2:]])
+    found = [first]
+    for observation in observations[1:]:
+        starts = _next_starts([e.camera_to_world for e in found[-2:]])
         found.append(
             find_pose(view, observation, starts, generator, by=by, adam=adam, lm=lm, rough=rough)
         )

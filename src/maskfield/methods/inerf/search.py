@@ -72,18 +72,35 @@ def particle_search(
     config: SearchConfig,
     generator: torch.Generator,
 ) -> Particles:
-    """Particles that explain the photograph, from start poses spread over all that is possible.
+    """Poses that may explain the photograph, from starts spread over all that is possible.
 
-    The first round weighs every start; the following ones draw ``config.particles`` by weight.
+    The first round weighs every start; the following ones draw ``config.particles`` by weight. What
+    comes back are the best poses of all rounds that are clearly apart, at most ``config.refined``:
+    objects look alike from behind, and the best region at this size need not be the right one.
     """
     target = _reduced(observation, config.side)
-    poses, extent = starts, _spread(starts)
-    best = _weighed(view, target, poses, config, generator)
+    extent = _spread(starts)
+    best = everything = _weighed(view, target, starts, config, generator)
     for _ in range(config.rounds):
         poses = _drawn(best, config, extent, generator)
         found = _weighed(view, target, poses, config, generator)
         best = _merged(best, found, config.particles)
-    return best
+        everything = _merged(everything, found, len(everything.losses) + len(found.losses))
+    return distinct(everything, config, extent)
+
+
+def distinct(found: Particles, config: SearchConfig, extent: float) -> Particles:
+    """The best particles, each clearly turned or moved from all better ones."""
+    chosen: list[int] = []
+    for index in range(len(found.losses)):
+        if len(chosen) == config.refined:
+            break
+        others = found.poses[chosen]
+        turned = se3.rotation_angle(others, found.poses[index]) > config.apart_turn
+        moved = (others[:, :, 3] - found.poses[index, :, 3]).norm(dim=1)
+        if bool((turned | (moved > config.apart_shift * extent)).all()):
+            chosen.append(index)
+    return Particles(poses=found.poses[chosen], losses=found.losses[chosen])
 
 
 def _reduced(observation: Observation, side: int) -> Observation:

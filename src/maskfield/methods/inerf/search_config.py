@@ -20,7 +20,9 @@ class SearchConfig:
         middle, near: spreads of the particles, as shares of the start poses' spread, below which
             the noise is halved and quartered.
         restless: share of the particles that are moved four times as far.
-        refined: best particles from which gradients then go on.
+        refined: poses from which gradients then go on; the best ones that are ``apart_turn``
+            radians or ``apart_shift`` (in units of the start poses' spread) from each other.
+        attempts: searches at most, while what is found does not explain the photograph.
     """
 
     particles: int = 300
@@ -34,12 +36,15 @@ class SearchConfig:
     near: float = 0.15
     restless: float = 0.05
     refined: int = 16
+    apart_turn: float = 0.35
+    apart_shift: float = 0.3
+    attempts: int = 3
 
     def __post_init__(self) -> None:
-        for name in ("particles", "pixels", "side", "refined"):
+        for name in ("particles", "pixels", "side", "refined", "attempts"):
             _require(name, getattr(self, name), getattr(self, name) >= 1, "give 1 or more")
         _require("rounds", self.rounds, self.rounds >= 0, "give 0 or more")
-        for name in ("power", "shift", "turn"):
+        for name in ("power", "shift", "turn", "apart_turn", "apart_shift"):
             _require(name, getattr(self, name), getattr(self, name) > 0, "give a number above 0")
         _require("restless", self.restless, 0 <= self.restless <= 1, "give a share in [0, 1]")
         ordered = 0 < self.near <= self.middle
