@@ -22,9 +22,9 @@ from maskfield.methods.pixelnerf.config import PixelNeRFConfig
 from maskfield.methods.pixelnerf.losses import level_losses
 from maskfield.methods.pixelnerf.model.field import PixelNeRFField
 from maskfield.methods.pixelnerf.model.network import PixelNeRF
-from maskfield.methods.pixelnerf.predict import render_view
+from maskfield.methods.pixelnerf.predict import score_views
 from maskfield.methods.pixelnerf.sampling import coarse_sampler, compositing_of, refinement
-from maskfield.methods.pixelnerf.validation import HeldOutView, held_out_views, image_scores
+from maskfield.methods.pixelnerf.validation import HeldOutView, held_out_views
 from maskfield.rendering.levels import render_levels
 from maskfield.rendering.renderer import RenderOutput
 
@@ -96,14 +96,7 @@ class PixelNeRFTask:
     @torch.no_grad()
     def validate(self, loader: Iterable[tuple[int, HeldOutView]]) -> dict[str, float]:
         """See the class; views are rendered without noise."""
-        rows: dict[str, list[float]] = {}
-        for sources, view in loader:
-            scores = image_scores(render_view(self.model, view).colour, view)
-            for name, value in scores.items():
-                metric, _, rest = name.partition("_")
-                key = f"{metric}_{sources}" + (f"_{rest}" if rest else "")
-                rows.setdefault(key, []).append(value)
-        means = {name: mean(values) for name, values in rows.items()}
+        means = score_views(self.model, loader)
         return means | {"psnr": mean(means[f"psnr_{n}"] for n in self.data.source_views)}
 
     def share(self, batch: ObjectBatch, rank: int, world: int) -> ObjectBatch:
