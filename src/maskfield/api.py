@@ -398,6 +398,7 @@ def extract(
     ply: bool = False,
     npz: bool = False,
     mesh: Literal["obj", "ply"] | None = None,
+    mesh_level: float | None = None,
     figures: bool = False,
 ) -> list[Path]:
     """Sample a fitted field on voxels: colour and density in one file.
@@ -410,6 +411,8 @@ def extract(
         ply: also write the occupied voxels as a coloured point cloud.
         npz: also write a NeRF-RPN / NeRF-MAE ``.npz``.
         mesh: also write the surface as coloured triangles, ``NAME-mesh.obj`` or ``.ply``.
+        mesh_level: density of the surface, 1 / scene unit; unless given, what stops half the light
+            in one voxel.
         figures: also draw the grid from outside and in slices.
 
     Returns:
@@ -429,6 +432,7 @@ def extract(
         ply=ply,
         npz=npz,
         mesh=mesh,
+        mesh_level=mesh_level,
         figures=figures,
     )
 
@@ -446,6 +450,7 @@ def render(
     scale: float = 1.0,
     mesh: Literal["obj", "ply"] | None = None,
     mesh_nodes: int = 128,
+    mesh_level: float | None = None,
     scene: StrPath | None = None,
     data: StrPath | None = None,
     split: Literal["train", "val", "test"] = "test",
@@ -477,6 +482,8 @@ def render(
         scale: size of the pictures relative to the photographs.
         mesh: also write the surface with its colours, ``mesh.obj`` or ``mesh.ply``.
         mesh_nodes: of the mesh's lattice, along its longest side.
+        mesh_level: density of the surface, 1 / scene unit; unless given, what stops half the light
+            in one step of the lattice. Less for soft fields.
         scene: the scene a field was fitted to, when it has moved since.
         data: objects for a model: a data set, a folder of scenes, or ``synthetic:objects-v1``;
             those of its training unless given.
@@ -512,6 +519,7 @@ def render(
         fps=fps,
         mesh=mesh,
         mesh_nodes=mesh_nodes,
+        mesh_level=mesh_level,
     )
     distance = RADIUS if radius is None else radius
     conditions = Conditions(

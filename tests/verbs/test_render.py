@@ -123,6 +123,7 @@ def test_an_object_seen_from_some_of_its_views(model, tmp_path):
         video=True,
         mesh="ply",
         mesh_nodes=10,
+        mesh_level=0.5,
     )
     names = [p.name for p in written]
     assert names[:4] == ["sources.png", "mesh.ply", "000.png", "001.png"]

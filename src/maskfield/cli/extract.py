@@ -16,6 +16,7 @@ def extract(
     ply: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     npz: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     mesh: Literal["obj", "ply"] | None = None,
+    mesh_level: float | None = None,
     figures: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
 ) -> None:
     """Sample a fitted field on voxels: colour and density in one file.
@@ -28,11 +29,20 @@ def extract(
         ply: also write the occupied voxels as a coloured point cloud.
         npz: also write a NeRF-RPN / NeRF-MAE .npz.
         mesh: also write the surface as coloured triangles (extra `image`).
+        mesh_level: density of the surface; unless given, what stops half the light in one voxel.
         figures: also draw the grid.
     """
     from maskfield import api
 
     for path in api.extract(
-        field, out=out, longest=longest, scene=scene, ply=ply, npz=npz, mesh=mesh, figures=figures
+        field,
+        out=out,
+        longest=longest,
+        scene=scene,
+        ply=ply,
+        npz=npz,
+        mesh=mesh,
+        mesh_level=mesh_level,
+        figures=figures,
     ):
         print(f"wrote: {path}")

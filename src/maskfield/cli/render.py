@@ -22,6 +22,7 @@ def render(
     scale: float = 1.0,
     mesh: Literal["obj", "ply"] | None = None,
     mesh_nodes: int = 128,
+    mesh_level: float | None = None,
     scene: Path | None = None,
     data: str | None = None,
     split: Literal["train", "val", "test"] = "test",
@@ -53,6 +54,8 @@ def render(
         scale: size of the pictures relative to the photographs.
         mesh: also write the surface with its colours (extra `image`).
         mesh_nodes: of the mesh's lattice, along its longest side.
+        mesh_level: density of the surface; unless given, what stops half the light in one step of
+            the lattice. Less for soft fields.
         scene: the scene a field was fitted to, when it has moved since.
         data: objects for a model: a data set, a folder of scenes, or synthetic:objects-v1; those
             of its training unless given.
@@ -80,6 +83,7 @@ def render(
         scale=scale,
         mesh=mesh,
         mesh_nodes=mesh_nodes,
+        mesh_level=mesh_level,
         scene=scene,
         data=data,
         split=split,

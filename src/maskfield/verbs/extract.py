@@ -21,6 +21,7 @@ def extract_from_run(
     ply: bool,
     npz: bool,
     mesh: Literal["obj", "ply"] | None,
+    mesh_level: float | None,
     figures: bool,
 ) -> list[Path]:
     """See :func:`maskfield.api.extract`."""
@@ -45,7 +46,7 @@ def extract_from_run(
     if npz:
         written.append(_as_npz(grid, target.with_suffix(".npz")))
     if mesh is not None:
-        written.append(_as_mesh(grid, target.with_name(f"{target.stem}-mesh.{mesh}")))
+        written.append(_as_mesh(grid, target.with_name(f"{target.stem}-mesh.{mesh}"), mesh_level))
     if figures:
         written += draw_grid(grid, target.with_suffix(""))
     return written
@@ -72,11 +73,12 @@ def _as_npz(grid: RadianceGrid, path: Path) -> Path:
     return write_nerf_rpn_npz(grid, path)
 
 
-def _as_mesh(grid: RadianceGrid, path: Path) -> Path:
+def _as_mesh(grid: RadianceGrid, path: Path, level: float | None) -> Path:
     """The grid's surface, in the colours that the photographs' cameras see."""
     from maskfield.fields.mesh import field_mesh
     from maskfield.fields.mesh_files import write_mesh
     from maskfield.rendering.grid_field import GridField
 
     field = GridField(grid.colour(), grid.sigma(), grid.box)
-    return write_mesh(field_mesh(field, grid.box, longest=max(grid.resolution)), path)
+    mesh = field_mesh(field, grid.box, longest=max(grid.resolution), level=level)
+    return write_mesh(mesh, path)

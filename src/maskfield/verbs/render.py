@@ -30,6 +30,7 @@ class Shots:
             ground and scene units; those of the scene's cameras unless given.
         scale: of the pictures' size.
         mesh: also write the surface, of what suffix. mesh_nodes: of its lattice's longest side.
+        mesh_level: density of the surface, 1 / scene unit; see ``fields.mesh.field_mesh``.
     """
 
     path: CameraPath = "orbit"
@@ -41,6 +42,7 @@ class Shots:
     fps: int = 24
     mesh: MeshKind | None = None
     mesh_nodes: int = 128
+    mesh_level: float | None = None
 
     def __post_init__(self) -> None:
         _require("frames", self.frames, self.frames >= 1, "give 1 or more")
@@ -193,7 +195,9 @@ def _mesh(subject: Subject, folder: Path, shots: Shots) -> list[Path]:
 
     if shots.mesh is None:
         return []
-    mesh = field_mesh(subject.field, subject.scene.box, longest=shots.mesh_nodes)
+    mesh = field_mesh(
+        subject.field, subject.scene.box, longest=shots.mesh_nodes, level=shots.mesh_level
+    )
     return [write_mesh(mesh, folder / f"mesh.{shots.mesh}")]
 
 
