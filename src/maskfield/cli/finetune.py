@@ -36,11 +36,11 @@ def finetune(
     resume: Resume = None,
     figures: Figures = False,
 ) -> int:
-    """Train on labels: boxes, voxel classes or finer grids.
+    """Train on labels (boxes, voxel classes or finer grids), or a pixelNeRF on other objects.
 
     Args:
         recipe: METHOD:SIZE, e.g. nerf-mae-detect:tiny-cpu, nerf-mae-segment:tiny-cpu,
-            nerf-mae-superres:tiny-cpu, nerf-rpn:paper; or a config.yaml, or an earlier run.
+            nerf-mae-superres:tiny-cpu, nerf-rpn:paper, pixelnerf:tiny-cpu; or a config.yaml, or an earlier run.
         out: run folder; runs/METHOD-SIZE unless given.
     """
     from maskfield import api

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from maskfield.data.object_config import ObjectDataConfig
 from maskfield.engine.config import EngineConfig, OptimConfig, RunConfig, ScheduleConfig
 from maskfield.methods.pixelnerf.config import (
@@ -13,6 +15,8 @@ from maskfield.methods.pixelnerf.config import (
 
 TINY_MLP = MLPConfig(blocks=3, hidden=96, combine_layer=2)
 CONSTANT = ScheduleConfig(name="constant", warmup=0.0)
+_SHORTER = 20  # fine-tuning takes this part of a recipe's steps
+_SMALLER = 0.3  # and this part of its learning rate
 
 
 def tiny_cpu() -> RunConfig:
@@ -68,6 +72,17 @@ def paper() -> RunConfig:
         optim=OptimConfig(lr=1e-4, weight_decay=0.0),
         schedule=CONSTANT,
         engine=_engine(400_000),
+    )
+
+
+def continued(config: RunConfig) -> RunConfig:
+    """A recipe's counterpart for trained weights and other objects: short, with smaller steps."""
+    steps = max(1, config.engine.steps // _SHORTER)
+    return replace(
+        config,
+        method=replace(config.method, boxed_steps=config.method.boxed_steps // _SHORTER),
+        optim=replace(config.optim, lr=config.optim.lr * _SMALLER),
+        engine=replace(config.engine, steps=steps, validate_every=max(1, steps // 4)),
     )
 
 

@@ -1,12 +1,16 @@
-"""Fine-tuning by a recipe, from pre-trained weights or from scratch, on all or some labels."""
+"""Fine-tuning by a recipe, from pre-trained weights or from scratch, on all or some labels.
+
+Recipes of NeRF-MAE and NeRF-RPN are written for it. pixelNeRF's are written for training anew: from
+trained weights they become short ones, with smaller steps, on the objects given.
+"""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Collection, Sequence
+from dataclasses import fields, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from maskfield.core.errors import ConfigError
 
@@ -15,7 +19,7 @@ if TYPE_CHECKING:
     from maskfield.engine.loop import RunResult
 
 PRETRAINED, SCRATCH = "pretrained", "scratch"
-ZOO_ENCODER = "zoo:nerf-mae-tiny"
+ZOO_ENCODER, ZOO_VIEWS = "zoo:nerf-mae-tiny", "zoo:pixelnerf-tiny"
 _WANTED = (
     "give --init PATH (a run of `maskfield pretrain`, or the official nerf_mae_pretrained.pt), or "
     "--init scratch"
@@ -24,6 +28,11 @@ _WANTED_DETECTOR = (
     "give --init PATH (a run of the same recipe, or an official detector of this architecture), "
     "or --init scratch"
 )
+_WANTED_VIEWS = (
+    "give --init PATH (a run of `maskfield pretrain pixelnerf:SIZE`, or the official "
+    "pixel_nerf_latest), or --init scratch"
+)
+_FREE_VIEWS = ("sampling", "loss", "freeze_encoder", "boxed_steps")  # of a pixelNeRF
 
 
 def finetune_by_recipe(
@@ -60,7 +69,8 @@ def finetune_config(
     """The complete configuration of a fine-tuning run.
 
     Raises:
-        ConfigError: unknown recipe or option, a share of labels outside (0 %, 100 %].
+        ConfigError: unknown recipe or option, a share of labels outside (0 %, 100 %] or of data
+            without labels.
     """
     from maskfield.core.config import override
     from maskfield.recipes.finetune import from_scratch, with_labels
@@ -69,7 +79,10 @@ def finetune_config(
     config = recipe_config(recipe)
     if init == SCRATCH and hasattr(config.method, "base"):
         config = from_scratch(config)
+    if init != SCRATCH and _by_name(recipe):
+        config = _continued(config)
     if labels is not None:
+        _require_labels(config, labels)
         config = with_labels(config, share(labels))
     changes = [] if data is None else [f"data.path={absolute(data)}"]
     return override(config, [*changes, *overrides])
@@ -96,6 +109,28 @@ def share(labels: str) -> float:
     return percent / 100
 
 
+def _by_name(recipe: str) -> bool:
+    """A recipe id: config files, and runs, say themselves how long and how fast they train."""
+    return not Path(recipe).exists() and Path(recipe).suffix.lower() != ".conf"
+
+
+def _continued(config: RunConfig) -> RunConfig:
+    from maskfield.methods.pixelnerf.config import PixelNeRFConfig
+    from maskfield.recipes.pixelnerf import continued
+
+    return continued(config) if isinstance(config.method, PixelNeRFConfig) else config
+
+
+def _require_labels(config: RunConfig, labels: str) -> None:
+    if not hasattr(config.data, "percent_train"):
+        raise ConfigError(
+            "these data have no labels, of which a share could be taken",
+            field="labels",
+            value=labels,
+            remedy="leave out --labels; --set data.train_count=N trains on N objects",
+        )
+
+
 def _weights(init: str, scratch: Path, config: RunConfig) -> str | None:
     """The file to start from: ours as it is, official weights converted, the package's own."""
     from maskfield.verbs.pretrain import ours
@@ -117,21 +152,34 @@ def _source(config: RunConfig) -> RunConfig:
 
 
 def _packaged(config: RunConfig) -> str:
-    """The pre-trained encoder that comes with the package, if it is this network's."""
+    """The trained network that comes with the package, if this is the same one."""
     from maskfield.methods.nerf_mae.config import SIZES, NerfMAEConfig
+    from maskfield.methods.pixelnerf.config import PixelNeRFConfig
+    from maskfield.recipes.pixelnerf import tiny_cpu
 
-    base = getattr(config.method, "base", None)
-    free = NerfMAEConfig.training_only
-    same = isinstance(base, NerfMAEConfig) and all(
-        getattr(base, f) == getattr(SIZES["tiny"], f)
-        for f in NerfMAEConfig.__dataclass_fields__
-        if f not in free
+    method = config.method
+    base = getattr(method, "base", None)
+    if isinstance(base, NerfMAEConfig):
+        if _alike(base, SIZES["tiny"], NerfMAEConfig.training_only):
+            return ZOO_ENCODER
+        raise _not_packaged(_WANTED)
+    if isinstance(method, PixelNeRFConfig):
+        if _alike(method, tiny_cpu().method, _FREE_VIEWS):
+            return ZOO_VIEWS
+        raise _not_packaged(_WANTED_VIEWS)
+    raise _not_packaged(_WANTED_DETECTOR)
+
+
+def _alike(ours: Any, packaged: Any, free: Collection[str]) -> bool:
+    """The same network; ``free`` options do not change what its weights are."""
+    names = [f.name for f in fields(ours) if f.name not in free]
+    return all(getattr(ours, name) == getattr(packaged, name) for name in names)
+
+
+def _not_packaged(wanted: str) -> ConfigError:
+    return ConfigError(
+        "no pre-trained weights of this size come with the package",
+        field="init",
+        value=PRETRAINED,
+        remedy=wanted,
     )
-    if not same:
-        raise ConfigError(
-            "no pre-trained weights of this size come with the package",
-            field="init",
-            value=PRETRAINED,
-            remedy=_WANTED if isinstance(base, NerfMAEConfig) else _WANTED_DETECTOR,
-        )
-    return ZOO_ENCODER
