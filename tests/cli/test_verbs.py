@@ -114,14 +114,14 @@ def test_fit_leaves_a_run_with_pictures_and_a_report(fitted):
 
 def test_extract_writes_the_grid_in_every_form(fitted, tmp_path, capsys):
     out = tmp_path / "grid.safetensors"
-    do("extract", fitted, "--out", out, "--longest", 24, "--ply", "--npz", "--figures")
-    do("extract", fitted, "--out", tmp_path / "b.safetensors", "--longest", 16, "--mesh", "obj")
-    assert (tmp_path / "b-mesh.obj").read_text().startswith("v ")
+    forms = ("--ply", "--npz", "--mesh", "obj", "--figures")
+    do("extract", fitted, "--out", out, "--longest", 24, *forms)
+    assert (tmp_path / "grid-mesh.obj").read_text().startswith("v ")
     grid = load_grid(out)
     assert max(grid.resolution) == 24
     names = {p.name for p in tmp_path.iterdir()}
     assert {"grid.ply", "grid.npz", "grid-views.png", "grid-slices.png"} <= names
-    assert capsys.readouterr().out.count("wrote:") == 7
+    assert capsys.readouterr().out.count("wrote:") == 6
     do("convert", tmp_path / "grid.npz", tmp_path / "again.safetensors")
     again = load_grid(tmp_path / "again.safetensors")
     torch.testing.assert_close(again.rgba(), grid.rgba(), atol=2e-2, rtol=0)
