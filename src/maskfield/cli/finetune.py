@@ -40,7 +40,8 @@ def finetune(
 
     Args:
         recipe: METHOD:SIZE, e.g. nerf-mae-detect:tiny-cpu, nerf-mae-segment:tiny-cpu,
-            nerf-mae-superres:tiny-cpu, nerf-rpn:paper, pixelnerf:tiny-cpu; or a config.yaml, or an earlier run.
+            nerf-mae-superres:tiny-cpu, nerf-rpn:paper, pixelnerf:tiny-cpu; or a config.yaml, or an
+            earlier run.
         out: run folder; runs/METHOD-SIZE unless given.
     """
     from maskfield import api
