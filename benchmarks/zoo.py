@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from _common import environment
+from pixelnerf import trained
 
 import maskfield
 from maskfield.core.files import write_text
@@ -80,14 +81,6 @@ def semantic(folder: Path, changes: tuple[str, ...]) -> RunResult:
     )
 
 
-def views(folder: Path, changes: tuple[str, ...]) -> RunResult:
-    """The recipe as it is; the same run as ``benchmarks/pixelnerf.py``."""
-    out = folder / "pixelnerf-tiny"
-    result = maskfield.pretrain("pixelnerf:tiny-cpu", out=out, overrides=changes, resume="auto")
-    on_test = ("data.held_out=test", "data.validation_count=64")
-    return replace(result, metrics=maskfield.evaluate(out, checkpoint="last", overrides=on_test))
-
-
 ENTRIES = {
     "nerf-mae-tiny": Entry(
         train=pretrain,
@@ -129,7 +122,7 @@ ENTRIES = {
         "small things often are not; on real captures it is a demonstration.",
     ),
     "pixelnerf-tiny": Entry(
-        train=views,
+        train=trained,
         keep=lambda name: True,
         shown={
             "psnr_1": "new views from 1 photograph, PSNR dB",
