@@ -34,8 +34,8 @@ class LookingSampler(Protocol):
 class SparseSampler:
     """Masks samples around which the first pass saw next to nothing; fields skip what is masked.
 
-    Colours change by about ``least``; an object's rays keep a third of their samples or so. The
-    last sample of a ray stays, whose interval may reach to infinity.
+    Where the first pass is right, colours change by about ``least``; what it overlooks is lost.
+    The last sample of a ray stays, whose interval may reach to infinity.
 
     Attributes:
         sampler: an ImportanceSampler or LevelSampler.

@@ -82,7 +82,7 @@ def official_directions(pixels: Tensor, config: Mapping[str, Any]) -> Tensor:
 @torch.no_grad()
 def nerf_render(case: Case) -> dict[str, Tensor]:
     field, config = nerf_of(case), case.config["config"]
-    view = field_view(field, skip=0)
+    view = field_view(field)
     pose = opencv_from_opengl(case.inputs["pose_c2w"])[:3]
     directions = official_directions(case.inputs["pixels_xy"], config)
     rays = view.rays(pose[None], directions[None])

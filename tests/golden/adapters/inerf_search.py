@@ -39,7 +39,7 @@ def pose_opt(case: Case) -> dict[str, Tensor]:
 def run(case: Case, name: Parameterisation, free: Tensor) -> list[tuple[DescentStep, Tensor]]:
     """Each step, and the parameters after it."""
     c, i = case.config["config"], case.inputs
-    view, config = field_view(nerf_of(case), skip=0), PoseConfig(lr=c["lr0"])
+    view, config = field_view(nerf_of(case)), PoseConfig(lr=c["lr0"])
     image = i["observed_uint8"].float() / 255
     start = opencv_from_opengl(i["pose_start"])[None, :3]
     descent, found = Descent(MOTIONS[name], start, free), []
