@@ -16,17 +16,18 @@ def demo(
     out: Path | None = None,
     seed: int = 0,
 ) -> None:
-    """The main job end to end, with a report at the end; no download.
+    """A job end to end, with a report at the end; no download.
 
     Args:
         name: which job.
-        data: your own photographs, anything `data import` reads; procedural rooms unless given.
-        init: a trained network: run, weights (ours or an official .pt) or zoo:NAME; unless given,
-            one is trained for a while on procedural rooms.
+        data: your own photographs, anything `data import` reads, in place of procedural ones;
+            for pixelnerf one photograph, cut out by `data normalize-photo`.
+        init: a trained network: run, weights (ours or official) or zoo:NAME; unless given,
+            nerf-mae trains one for a while, and pixelnerf takes the package's.
         quick: the same path, smaller: about a minute on a procedural room.
-        out: folder for everything it writes; runs/demo, runs/demo-quick or runs/demo-DATA unless
-            given.
-        seed: another room, other training rooms.
+        out: folder for everything it writes; runs/demo-NAME-DATA-quick, of which only what applies,
+            unless given.
+        seed: another room or object, other training rooms.
     """
     from maskfield import api
 

@@ -232,3 +232,10 @@ def _finite(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value
+
+
+def run_name(source: StrPath) -> str:
+    """A folder name made from a path, recipe id or data id."""
+    text = str(source)
+    stem = text.replace(":", "-") if ":" in text else Path(text).resolve().name
+    return stem.removesuffix(".json").removesuffix(".yaml") or "run"
