@@ -58,7 +58,7 @@ def _require_answers(task: Task, config: RunConfig) -> None:
             "this method has no answers to write",
             field="answers",
             value=type(config.method).__name__,
-            remedy="leave out --answers; detectors and semantic networks have them",
+            remedy="leave out --answers; detectors, semantic networks and pixelNeRF have them",
         )
 
 

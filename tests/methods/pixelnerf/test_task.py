@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from maskfield.data.object_config import ObjectDataConfig
 from maskfield.engine.checkpoint import load_weights
 from maskfield.engine.config import RunConfig
 from maskfield.engine.loop import run
+from maskfield.methods.pixelnerf.answers import source_views_of
 from maskfield.methods.pixelnerf.config import (
     MLPConfig,
     PixelNeRFConfig,
@@ -123,6 +125,18 @@ def test_processes_share_a_batch(config: RunConfig) -> None:
     assert torch.equal(torch.cat([p.images for p in parts]), batch.images)
     with pytest.raises(DataError, match="equally"):
         task.share(batch, 0, 3)
+
+
+def test_answers_are_every_other_view(config: RunConfig, tmp_path: Path) -> None:
+    task = PixelNeRFTask(config)
+    task.model.eval()
+    paths = task.answers(tmp_path)
+    scores = json.loads(paths[0].read_text())
+    assert set(scores) == {"1", "2"}
+    assert scores["2"]["objects"] == 2
+    pictures = sorted(p.name for p in (tmp_path / "views-2").glob("*/*.png"))
+    assert pictures == ["000001.png", "000001.png", "000003.png", "000003.png"]
+    assert source_views_of(251, 2) == (64, 104)
 
 
 def test_other_data_are_refused(config: RunConfig) -> None:

@@ -120,6 +120,14 @@ class PixelNeRFTask:
         save_views(self.model, [view for _, view in self._held_out()], path)
         return [path]
 
+    @torch.no_grad()
+    def answers(self, directory: Path) -> list[Path]:
+        """Every other view of every held-out object as PNG, its scores, means per category."""
+        from maskfield.methods.pixelnerf.answers import write_answers
+
+        numbers = self.data.source_views
+        return write_answers(self.model, self.held_out_objects, numbers, directory)
+
     def _levels(
         self, field: PixelNeRFField, rays: Rays, seen: int, generator: torch.Generator
     ) -> tuple[RenderOutput, RenderOutput]:
