@@ -80,3 +80,14 @@ def test_examples_are_short_and_all_tested() -> None:
     for script in EXAMPLES:
         assert len(script.read_text().splitlines()) < 60
         assert f'"{script.name[:2]}"' in tested
+
+
+def test_views_from_one_photograph(folder: Path) -> None:
+    assert "rendered 1 views" in run_example("09", str(folder), "1")
+    assert (folder / "views.png").stat().st_size > 1000
+
+
+def test_find_a_camera(folder: Path) -> None:
+    said = run_example("10", str(folder), "120")
+    assert "guess:" in said
+    assert (folder / "pose" / "report.html").is_file()
