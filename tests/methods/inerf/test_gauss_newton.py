@@ -12,7 +12,7 @@ from maskfield.geometry import se3
 from maskfield.methods.inerf.gauss_newton import locate, starts_around, turned
 from maskfield.methods.inerf.gauss_newton_config import GaussNewtonConfig, StageConfig
 from maskfield.methods.inerf.motion import TorchMotionView, VoxelMotionView, motion_view
-from maskfield.methods.inerf.stages import build_stage
+from maskfield.methods.inerf.stages import build_stage, palette_of
 from maskfield.metrics.pose import rotation_error, translation_error
 
 SMALL = GaussNewtonConfig(
@@ -54,16 +54,22 @@ class TestMotionViews:
 
 class TestEquations:
     @pytest.mark.parametrize(
-        ("blur", "robust", "exposure"),
-        [(0.0, 0.0, False), (2.0, 0.0, False), (0.0, 0.2, False), (1.5, 0.0, True)],
+        ("options", "exposure"),
+        [
+            ({}, False),
+            ({"blur": 2.0}, False),
+            ({"robust": 0.2}, False),
+            ({"blur": 1.5}, True),
+            ({"blur": 2.0, "palette": 4}, False),
+        ],
     )
     def test_right_side_is_the_slope_of_the_cost(
-        self, blob_view, photograph, generator, blur, robust, exposure
+        self, blob_view, photograph, generator, options, exposure
     ):
         """d cost / d twist = 2 J^T r, whatever the robust scale."""
         observation, pose = photograph()
         view = motion_view(blob_view)
-        config = StageConfig(side=32, blur=blur, robust=robust)
+        config = StageConfig(side=32, **options)
         stage = build_stage(observation, config, generator)
         here = start_at(pose, 6.0)
         found = stage.equations(view, here[None], exposure).right[0] * 2
@@ -95,6 +101,27 @@ class TestEquations:
         observation, pose = photograph()
         stage = build_stage(observation, StageConfig(side=64), generator)
         assert float(stage.equations(motion_view(blob_view), pose[None]).cost) < 1e-6
+
+
+class TestPalette:
+    def test_shares_and_their_derivatives(self, generator):
+        colours = torch.rand(50, 3, generator=generator, dtype=torch.float64)
+        palette = palette_of(colours, 4, 0.15)
+        slopes = torch.randn(1, 50, 3, 6, generator=generator, dtype=torch.float64)
+        rows = torch.cat([colours[None, ..., None], slopes], dim=-1)
+        found = palette.rows(rows)
+        torch.testing.assert_close(found[..., 0].sum(-1), torch.ones(1, 50).double())
+        for k in range(6):
+            step = 1e-5 * slopes[0, ..., k]
+            expected = (palette.shares(colours + step) - palette.shares(colours - step)) / 2e-5
+            torch.testing.assert_close(found[0, ..., 1 + k], expected, atol=1e-7, rtol=1e-6)
+
+    def test_main_colours_are_found(self, generator):
+        true = torch.tensor([[0.1, 0.1, 0.1], [0.9, 0.2, 0.1], [0.2, 0.8, 0.3]])
+        noise = 0.02 * torch.randn(300, 3, generator=generator)
+        palette = palette_of(true.repeat(100, 1) + noise, 3, 0.15)
+        distance = torch.cdist(true, palette.colours).amin(1)
+        assert float(distance.max()) < 0.02
 
 
 class TestLocate:

@@ -26,6 +26,8 @@ class StageConfig:
         iterations: most steps.
         robust: colour difference at which a pixel's weight has fallen to a quarter
             (Geman-McClure); 0: squares.
+        palette: compare shares of this many main colours of the photograph; 0: colours.
+        palette_width: how far one of them reaches.
         keep: most tracks that go on to this stage, the best ones.
     """
 
@@ -35,6 +37,8 @@ class StageConfig:
     pixels: int = 0
     iterations: int = 15
     robust: float = 0.0
+    palette: int = 0
+    palette_width: float = 0.15
     keep: int = 64
 
     def __post_init__(self) -> None:

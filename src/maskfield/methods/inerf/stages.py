@@ -43,6 +43,45 @@ class Equations:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Palette:
+    """The photograph's main colours; pictures are compared by how much of each they show.
+
+    Blurred colours cancel, and far starts then see little of where to go; shares of colours do not.
+
+    Attributes:
+        colours: [colour, 3]. width: how far a colour reaches (standard deviation).
+    """
+
+    colours: Float[Tensor, "colour 3"]
+    width: float
+
+    def shares(self, seen: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n colour"]:
+        """How much of each colour; they sum to 1."""
+        off = (seen[..., None, :] - self.colours.to(seen)).square().sum(-1)
+        return torch.softmax(-off / (2 * self.width**2), dim=-1)
+
+    def rows(self, rows: Float[Tensor, "pose pixel 3 7"]) -> Float[Tensor, "pose pixel colour 7"]:
+        """Shares, and their derivatives from those of the colours."""
+        shares = self.shares(rows[..., 0])
+        slopes = self.colours.to(rows) @ rows[..., 1:] / self.width**2  # up to a common term
+        slopes = slopes - (shares[..., None] * slopes).sum(-2, keepdim=True)
+        return torch.cat([shares[..., None], shares[..., None] * slopes], dim=-1)
+
+
+def palette_of(colours: Float[Tensor, "pixel 3"], count: int, width: float) -> Palette:
+    """Main colours by k-means, from starts spread along the pixels' brightness."""
+    order = colours.sum(1).argsort()
+    at = ((torch.arange(count) + 0.5) / count * len(order)).long()
+    centres = colours[order[at]].clone()
+    for _ in range(12):
+        nearest = torch.cdist(colours, centres).argmin(1)
+        for k in range(count):
+            mine = colours[nearest == k]
+            centres[k] = mine.mean(0) if len(mine) else centres[k]
+    return Palette(colours=centres, width=width)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Stage:
     """One stage's pixels.
 
@@ -57,6 +96,7 @@ class Stage:
     directions: Float[Tensor, "pixel 3"]
     colours: Float[Tensor, "pixel 3"]
     weight: Float[Tensor, " pixel"]
+    palette: Palette | None = None
 
     @property
     def variance(self) -> float:
@@ -75,8 +115,12 @@ class Stage:
         v, w = jacobian[..., :3], jacobian[..., 3:]
         w = w - torch.linalg.cross(view.pivot.to(v).expand_as(v), v)
         rows = torch.cat([colours[..., None], v, w], dim=-1).reshape(count, -1, 3, 7)
+        target = self.colours
+        if self.palette is not None:
+            rows, target = self.palette.rows(rows), self.palette.shares(target)
         rows = self._blurred(rows * self.weight[:, None, None])
-        target = (self.colours * self.weight[:, None])[None, ..., None]
+        target = (target * self.weight[:, None])[None, ..., None]
+        exposure = exposure and self.palette is None
         return self._summed(_compared(rows, self._blurred(target), self._reach, exposure))
 
     @cached_property
@@ -97,7 +141,7 @@ class Stage:
 
     def _summed(self, rows: Float[Tensor, "pose pixel 3 7"]) -> Equations:
         square = rows[..., 0].square().sum(-1).double()
-        total = float(self.weight.sum()) * 3
+        total = float(self.weight.sum()) * rows.shape[2]
         scale = self.config.robust
         bend = torch.ones_like(square) if scale == 0 else (scale**2 / (scale**2 + square))
         cost = (square * bend).sum(1) / total
@@ -151,12 +195,15 @@ def build_stage(observation: Observation, config: StageConfig, generator: torch.
     if config.blur == 0 and 0 < config.pixels < len(allowed):
         chosen = torch.randperm(len(allowed), generator=generator)[: config.pixels]
         pixels, size = allowed[chosen].sort().values, None
+    colours = level.colours(pixels)
+    many, width = config.palette, config.palette_width
     return Stage(
         config=config,
         size=size,
         directions=level.directions(pixels),
-        colours=level.colours(pixels),
+        colours=colours,
         weight=weight[pixels],
+        palette=palette_of(colours[weight[pixels] > 0], many, width) if many > 0 else None,
     )
 
 
