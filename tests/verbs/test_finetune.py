@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +9,7 @@ import pytest
 import torch
 
 from maskfield.core.errors import ConfigError
-from maskfield.recipes.pixelnerf import TINY_MLP, tiny_cpu
+from maskfield.recipes.pixelnerf import tiny_cpu
 from maskfield.verbs import finetune as verb
 from maskfield.verbs.finetune import finetune_config, share
 
@@ -69,39 +68,21 @@ def test_objects_have_no_labels() -> None:
 def test_a_pixelnerf_goes_on_from_another_run(tmp_path: Path) -> None:
     """From procedural objects to a folder of SRN's layout, by the same network."""
     from maskfield import api
-    from maskfield.core.config import save_config
     from maskfield.engine.checkpoint import load_weights
-    from maskfield.methods.pixelnerf.config import SamplingConfig, SmallEncoderConfig
 
-    recipe = tiny_cpu()
-    mlp = replace(TINY_MLP, blocks=2, hidden=16, combine_layer=1)
-    method = replace(
-        recipe.method,
-        encoder=SmallEncoderConfig(widths=(8,)),
-        mlp=mlp,
-        mlp_fine=mlp,
-        sampling=SamplingConfig(coarse=4, fine=2, fine_depth=1),
+    small = ["data.image_size=16", "data.rays=4", "data.batch_size=1", f"data.cache={tmp_path}"]
+    short = ["engine.steps=1", "engine.precision=fp32", "engine.threads=1"]
+    few = ["data.train_count=1", "data.validation_count=1", "data.views=3"]
+    first = api.pretrain(
+        "pixelnerf:tiny-cpu", out=tmp_path / "first", overrides=[*small, *short, *few]
     )
-    data = replace(
-        recipe.data,
-        train_count=2,
-        validation_count=1,
-        image_size=16,
-        views=3,
-        batch_size=2,
-        rays=8,
-        cache=str(tmp_path / "cache"),
-    )
-    engine = replace(recipe.engine, steps=1, validate_every=0, precision="fp32", threads=1)
-    save_config(replace(recipe, method=method, data=data, engine=engine), tmp_path / "config.yaml")
-    first = api.pretrain(str(tmp_path / "config.yaml"), out=tmp_path / "first")
     _srn_objects(tmp_path)
     second = api.finetune(
-        str(tmp_path / "config.yaml"),
+        "pixelnerf:tiny-cpu",
         out=tmp_path / "second",
         init=str(first.folder),
         data=str(tmp_path / "cars"),
-        overrides=["data.format=srn", "optim.lr=1e-9"],
+        overrides=[*small, *short, "optim.lr=1e-9"],
     )
     before, after = (load_weights(r.folder)[0] for r in (first, second))
     assert before.keys() == after.keys()

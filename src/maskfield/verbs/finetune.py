@@ -32,7 +32,6 @@ _WANTED_VIEWS = (
     "give --init PATH (a run of `maskfield pretrain pixelnerf:SIZE`, or the official "
     "pixel_nerf_latest), or --init scratch"
 )
-_FREE_VIEWS = ("sampling", "loss", "freeze_encoder", "boxed_steps")  # of a pixelNeRF
 
 
 def finetune_by_recipe(
@@ -164,7 +163,7 @@ def _packaged(config: RunConfig) -> str:
             return ZOO_ENCODER
         raise _not_packaged(_WANTED)
     if isinstance(method, PixelNeRFConfig):
-        if _alike(method, tiny_cpu().method, _FREE_VIEWS):
+        if _alike(method, tiny_cpu().method, {"sampling", "loss", *PixelNeRFConfig.training_only}):
             return ZOO_VIEWS
         raise _not_packaged(_WANTED_VIEWS)
     raise _not_packaged(_WANTED_DETECTOR)

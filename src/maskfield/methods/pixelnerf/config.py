@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from dataclasses import fields
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from maskfield.core.config import config
 from maskfield.core.errors import ConfigError
@@ -236,6 +237,9 @@ class LossConfig:
     opaque: bool = False
 
 
+LOSS_OPTIONS = tuple(f.name for f in fields(LossConfig))
+
+
 @config
 class PixelNeRFConfig:
     """A complete network and how it is rendered and trained.
@@ -268,6 +272,10 @@ class PixelNeRFConfig:
     background: tuple[float, float, float] | None = (1.0, 1.0, 1.0)
     freeze_encoder: bool = False
     boxed_steps: int = 100_000
+
+    training_only: ClassVar[frozenset[str]] = frozenset(
+        {"boxed_steps", "freeze_encoder", *(f"loss.{name}" for name in LOSS_OPTIONS)}
+    )
 
     def build(self) -> PixelNeRF:
         """The network, freshly initialised from torch's global generator."""
