@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from maskfield.core.files import StrPath
     from maskfield.data.scene import Scene
     from maskfield.fields.nerf import NeRFField
-    from maskfield.fields.voxel import VoxelField
     from maskfield.methods.inerf.view import FieldView
 
 _BAKED = 160  # voxels along the longest side of a bake
@@ -59,56 +58,34 @@ def open_field(
             was named cannot be opened, near and far out of order.
     """
     from maskfield.fields.load import load_field
-    from maskfield.fields.voxel import VoxelField
+    from maskfield.fields.nerf import NeRFField
+    from maskfield.methods.inerf.view import field_view
 
     field = load_field(path)
     known = _scene_of(path, scene)
-    if isinstance(field, VoxelField):
-        return GivenField(view=voxel_view(field), name=_name(path), scene=known)
-    field = _with_planes(field, near, far)
-    rough = baked_view(field) if bake and field.viewing.ndc is None else None
-    return GivenField(view=nerf_view(field), name=_name(path), rough=rough, scene=known)
+    if isinstance(field, NeRFField):
+        field = _with_planes(field, near, far)
+    given = GivenField(view=field_view(field), name=_name(path), scene=known)
+    return with_bake(given) if bake else given
 
 
-def voxel_view(field: VoxelField) -> FieldView:
-    """As `fit` and `render` show it."""
-    from maskfield.fields.sampler import VoxelMarch
-    from maskfield.methods.inerf.view import FieldView
-    from maskfield.rendering.compositing import Compositing
+def with_bake(given: GivenField) -> GivenField:
+    """The same with a voxel bake beside a NeRF of an object; nothing else needs one."""
+    from maskfield.fields.nerf import NeRFField
 
-    r, g, b = (float(v) for v in field.background)
-    compositing = Compositing(background=(r, g, b), early_stop=min(field.settings.stop, 1e-3))
-    bounded = field.settings.shell == 0
-    return FieldView(
-        field=field,
-        sampler=VoxelMarch(),
-        compositing=compositing,
-        near=field.settings.near,
-        box=field.box.float() if bounded else None,
-    )
-
-
-def nerf_view(field: NeRFField) -> FieldView:
-    """As the original code renders it."""
-    from maskfield.methods.inerf.view import FieldView
-
-    near, far = (field.viewing.near, field.viewing.far) if field.planar else (0.0, float("inf"))
-    return FieldView(
-        field=field,
-        sampler=field.sampler(),
-        compositing=field.compositing(),
-        near=near,
-        far=far,
-        planar=field.planar,
-    )
+    field = given.view.field
+    if not isinstance(field, NeRFField) or field.viewing.ndc is not None:
+        return given
+    return replace(given, rough=baked_view(field))
 
 
 def baked_view(field: NeRFField, longest: int = _BAKED) -> FieldView:
     """A voxel bake of a NeRF of an object about the world's origin."""
     from maskfield.fields.bake import BakeSettings, bake
+    from maskfield.methods.inerf.view import field_view
 
     settings = BakeSettings(longest=longest, background=field.viewing.background or (0.0, 0.0, 0.0))
-    return voxel_view(bake(field, object_box(field), settings))
+    return field_view(bake(field, object_box(field), settings))
 
 
 def object_box(field: NeRFField) -> Tensor:
@@ -120,8 +97,6 @@ def object_box(field: NeRFField) -> Tensor:
 
 
 def _with_planes(field: NeRFField, near: float | None, far: float | None) -> NeRFField:
-    from dataclasses import replace
-
     if near is None and far is None:
         return field
     v = field.viewing

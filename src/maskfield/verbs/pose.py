@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from maskfield.core.errors import ConfigError, SceneError
-from maskfield.verbs.field_views import GivenField, open_field
+from maskfield.verbs.field_views import GivenField, open_field, with_bake
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -77,17 +77,20 @@ def locate_photo(
 
     from maskfield.methods.inerf.observation import read_observation
     from maskfield.verbs.answers import answer_folder
-    from maskfield.verbs.pose_camera import camera_for
+    from maskfield.verbs.pose_camera import camera_for, read_start
     from maskfield.verbs.pose_pictures import write_pose
 
     _check(question)
     files = photo_files(photo, track=question.track)
-    given = open_field(field, scene=scene, near=near, far=far, bake=question.by != "adam")
+    start = None if question.init is None else read_start(question.init)
+    given = open_field(field, scene=scene, near=near, far=far, bake=False)
     camera = camera_for(question.camera, given, files[0])
     mask = _mask(question, camera)
     seen = [read_observation(f, camera, background=given.background, mask=mask) for f in files]
+    if question.by != "adam":
+        given = with_bake(given)  # takes a while: after all that may be refused
     generator = torch.Generator().manual_seed(question.seed)
-    estimates = search_poses(question, given, seen, generator)
+    estimates = search_poses(question, given, seen, start, generator)
     folder = answer_folder("pose", photo, out)
     write_pose(given, seen, files, estimates, folder, film=question.film)
     return PoseAnswer(estimates=estimates, photos=files, folder=folder)
@@ -102,17 +105,23 @@ def _mask(question: PoseQuestion, camera: Cameras | None) -> np.ndarray | None:
 
 
 def search_poses(
-    question: PoseQuestion, given: GivenField, seen: Sequence[Observation], generator: Generator
+    question: PoseQuestion,
+    given: GivenField,
+    seen: Sequence[Observation],
+    start: Tensor | None,
+    generator: Generator,
 ) -> list[PoseEstimate]:
-    """One photograph's pose, or those of consecutive frames."""
+    """One photograph's pose, or those of consecutive frames.
+
+    Args:
+        start: [3, 4] where the first search begins; None: a global search finds out.
+    """
     from maskfield.methods.inerf.find import find_anywhere, find_pose, follow
-    from maskfield.verbs.pose_camera import read_start
 
     view, adam = given.view, question.adam
-    if question.init is not None:
-        start = read_start(question.init)[None]
+    if start is not None:
         first = find_pose(
-            view, seen[0], start, generator, by=question.by, adam=adam, rough=given.rough
+            view, seen[0], start[None], generator, by=question.by, adam=adam, rough=given.rough
         )
     else:
         count = question.search or DEFAULT_SEARCH

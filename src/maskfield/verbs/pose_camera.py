@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from maskfield.verbs.field_views import GivenField
 
 _KEYS = ("fx", "fy", "cx", "cy")
+_SIZE = ("w", "h")
 _LENS = ("k1", "k2", "p1", "p2", "k3")
 _FORMS = "four numbers fx,fy,cx,cy in pixels, or a JSON file with fx, fy, cx, cy (and w, h, k1 ...)"
 _ASPECT = 0.01
@@ -59,7 +60,7 @@ def read_start(path: StrPath) -> Tensor:
     rows = value.get("camera_to_world") if isinstance(value, dict) else value
     try:
         pose = torch.tensor(rows, dtype=torch.float32)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, RuntimeError) as error:  # the last one: null
         raise _no_pose(path, repr(error)) from error
     if pose.shape not in ((3, 4), (4, 4)):
         raise _no_pose(path, f"shape {tuple(pose.shape)}")
@@ -80,10 +81,15 @@ def _given(given: StrPath, width: int, height: int) -> Cameras:
         return _camera(values, width, height)
     value: Any = read_json(given)
     named = _renamed(value) if isinstance(value, dict) else {}
-    if not all(isinstance(named.get(k), int | float) for k in _KEYS):
-        raise _no_lens(given, sorted(named))
+    wrong = [k for k in (*_SIZE, *_LENS) if k in named and not _is_number(named[k])]
+    if wrong or not all(_is_number(named.get(k)) for k in _KEYS):
+        raise _no_lens(given, {k: named[k] for k in wrong} or sorted(named))
     size = int(named.get("w", width)), int(named.get("h", height))
     return _camera(named, *size)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _renamed(value: dict[str, Any]) -> dict[str, Any]:

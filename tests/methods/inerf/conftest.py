@@ -6,16 +6,15 @@ from collections.abc import Callable
 
 import pytest
 import torch
-import torch.nn.functional as F
 
-from maskfield.fields.pooling import raw_density
 from maskfield.fields.sampler import VoxelMarch
-from maskfield.fields.voxel import VoxelField, VoxelSettings
+from maskfield.fields.voxel import VoxelField
 from maskfield.geometry.camera_paths import look_at
 from maskfield.geometry.cameras import Cameras
 from maskfield.methods.inerf.observation import Observation
 from maskfield.methods.inerf.view import FieldView
 from maskfield.rendering.compositing import Compositing
+from methods.inerf.scenes import make_blob
 
 WHITE = (1.0, 1.0, 1.0)
 
@@ -23,22 +22,7 @@ WHITE = (1.0, 1.0, 1.0)
 @pytest.fixture(scope="session")
 def blob() -> VoxelField:
     """A lopsided body of three coloured balls, 32 voxels a side, before white."""
-    box = torch.tensor([[-1.0] * 3, [1.0] * 3])
-    field = VoxelField(box, 32, VoxelSettings(degree=1, near=0.5))
-    points = field.world_of_voxels().float()
-    centres = torch.tensor([[-0.4, 0.0, -0.2], [0.35, 0.2, 0.1], [0.1, -0.45, 0.5]])
-    radii = torch.tensor([0.45, 0.35, 0.2])
-    inside = (radii - (points[..., None, :] - centres).norm(dim=-1)) * 32
-    optical = 4 * torch.sigmoid(inside).amax(-1) + 1e-4
-    paint = torch.tensor([[3.0, -2.0, -2.0], [-2.0, 2.0, -1.0], [-1.0, -2.0, 3.0]])
-    colour = (F.softmax(inside, -1)[..., None] * paint).sum(-2)
-    colour = colour + 1.5 * torch.sin(6 * points[..., [1, 2, 0]])
-    with torch.no_grad():
-        field.density.copy_(raw_density(optical, field.settings.shift))
-        field.colour.view(32, 32, 32, 3, 4)[..., 0] = colour / 0.282
-        field.background.fill_(1)
-    field.update_occupancy(1e-3)
-    return field.requires_grad_(False)
+    return make_blob()
 
 
 @pytest.fixture

@@ -5,8 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
+from maskfield.fields.pooling import raw_density
+from maskfield.fields.voxel import VoxelField, VoxelSettings
 from maskfield.geometry.camera_paths import look_at
 from maskfield.geometry.cameras import Cameras
 from maskfield.methods.inerf.observation import Observation
@@ -64,3 +67,23 @@ def photograph(view: FieldView, taken: Cameras) -> Observation:
     """What the camera sees; the observation does not know where it stood."""
     blank = Observation(image=torch.zeros(taken.height, taken.width, 3), camera=taken)
     return replace(blank, image=view.image(blank, taken.camera_to_world[0]).clamp(0, 1))
+
+
+def make_blob(side: int = 32) -> VoxelField:
+    """A lopsided body of three coloured balls on voxels, before white."""
+    box = torch.tensor([[-1.0] * 3, [1.0] * 3])
+    field = VoxelField(box, side, VoxelSettings(degree=1, near=0.5))
+    points = field.world_of_voxels().float()
+    centres = torch.tensor([[-0.4, 0.0, -0.2], [0.35, 0.2, 0.1], [0.1, -0.45, 0.5]])
+    radii = torch.tensor([0.45, 0.35, 0.2])
+    inside = (radii - (points[..., None, :] - centres).norm(dim=-1)) * 32
+    optical = 4 * torch.sigmoid(inside).amax(-1) + 1e-4
+    paint = torch.tensor([[3.0, -2.0, -2.0], [-2.0, 2.0, -1.0], [-1.0, -2.0, 3.0]])
+    colour = (F.softmax(inside, -1)[..., None] * paint).sum(-2)
+    colour = colour + 1.5 * torch.sin(6 * points[..., [1, 2, 0]])
+    with torch.no_grad():
+        field.density.copy_(raw_density(optical, field.settings.shift))
+        field.colour.view(side, side, side, 3, 4)[..., 0] = colour / 0.282
+        field.background.fill_(1)
+    field.update_occupancy(1e-3)
+    return field.requires_grad_(False)

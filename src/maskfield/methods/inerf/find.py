@@ -17,13 +17,14 @@ from torch import Tensor
 
 from maskfield.data.pose_estimate import PoseEstimate, PoseTrace
 from maskfield.fields.voxel import VoxelField
+from maskfield.geometry.cameras import check_poses
 from maskfield.geometry.se3 import compose, inverse
 from maskfield.methods.inerf.config import PoseConfig
 from maskfield.methods.inerf.gauss_newton import Found, locate, search
 from maskfield.methods.inerf.gauss_newton_config import GaussNewtonConfig
 from maskfield.methods.inerf.motion import motion_view
 from maskfield.methods.inerf.observation import Observation
-from maskfield.methods.inerf.optimise import optimise
+from maskfield.methods.inerf.optimise import optimise, require_overlap
 from maskfield.methods.inerf.search import particle_search
 from maskfield.methods.inerf.search_config import SearchConfig
 from maskfield.methods.inerf.stages import build_stage
@@ -57,12 +58,29 @@ def find_pose(
     Raises:
         SceneError: starts that are no poses, or that see nothing of the scene.
     """
-    adam = adam or PoseConfig()
+    check_poses(starts)
+    require_overlap(view, observation, starts)
+    return _found(view, observation, starts, generator, by, adam or PoseConfig(), lm, rough)
+
+
+def _found(
+    view: FieldView,
+    observation: Observation,
+    starts: Float[Tensor, "start 3 4"],
+    generator: torch.Generator,
+    by: Search,
+    adam: PoseConfig,
+    lm: GaussNewtonConfig | None,
+    rough: FieldView | None,
+) -> PoseEstimate:
     quick = _searchable(view, rough, by)
     if quick is None:
         tracks = optimise(view, observation, starts, adam, generator)
         return assess(view, observation, tracks, adam.verdict, generator)
-    found = _by_lm(quick, observation, starts, lm or GaussNewtonConfig(), generator)
+    lm = lm or GaussNewtonConfig()
+    if observation.texture() < adam.verdict.texture:
+        lm = replace(lm, retries=0)  # other starts would not help: there is nothing to find
+    found = _by_lm(quick, observation, starts, lm, generator)
     tracks = [track_of(found)]
     if quick is not view:
         last = optimise(view, observation, found.pose[None], polishing(adam), generator)
@@ -171,9 +189,9 @@ def follow(
     found = [first]
     for observation in observations[1:]:
         starts = _next_starts([e.camera_to_world for e in found[-2:]])
-        found.append(
-            find_pose(view, observation, starts, generator, by=by, adam=adam, lm=lm, rough=rough)
-        )
+        # unchecked: where the last frame went astray, this one fails too, and the rest is kept
+        config = adam or PoseConfig()
+        found.append(_found(view, observation, starts, generator, by, config, lm, rough))
     return found
 
 

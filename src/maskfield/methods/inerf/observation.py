@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from maskfield.core.errors import SceneError
@@ -130,7 +130,7 @@ def read_observation(
     background: tuple[float, float, float] | None = None,
     mask: np.ndarray | None = None,
 ) -> Observation:
-    """A photograph's file as an observation.
+    """A photograph's file as an observation, upright as its EXIF says.
 
     Raises:
         SceneError: missing or damaged file, no intrinsics, and as :func:`observation_from_array`.
@@ -143,8 +143,9 @@ def read_observation(
             remedy="give fx, fy, cx, cy (`--camera`), or a scene whose cameras took the photograph",
         )
     try:
-        with Image.open(Path(path)) as image:
-            image.load()
+        with Image.open(Path(path)) as stored:
+            stored.load()
+            image = ImageOps.exif_transpose(stored)
     except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
         raise SceneError(
             f"cannot read the photograph: {error}",

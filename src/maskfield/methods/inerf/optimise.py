@@ -45,7 +45,7 @@ def optimise(
         SceneError: starts that are no poses, or none that sees the scene's box.
     """
     check_poses(starts)
-    _require_overlap(view, observation, starts)
+    require_overlap(view, observation, starts)
     levels = [_Level.of(observation.level(f), config) for f in config.pyramid]
     run = _Run(starts, config, generator)
     with frozen_weights(getattr(view, "field", None)):
@@ -158,7 +158,14 @@ class _Plateau:
         return self._since[alive]
 
 
-def _require_overlap(view: View, observation: Observation, starts: Tensor) -> None:
+def require_overlap(
+    view: View, observation: Observation, starts: Float[Tensor, "start 3 4"]
+) -> None:
+    """Refuse starts none of which sees the scene's box.
+
+    Raises:
+        SceneError: says so.
+    """
     if isinstance(view, FieldView) and not bool((view.meets(observation, starts) > 0).any()):
         raise SceneError(
             "no start pose sees anything of the scene: its rays miss the field's box",
