@@ -114,6 +114,7 @@ class LevelSampler:
     Attributes:
         proposal: field of the first pass; None: the rendered field's own ``proposal`` if it has
             one, else that field.
+        jitter: draw noise when there is a generator; off, a field's fast path may serve.
         differentiate: let gradients through the first pass (its depth may move samples).
         compositing: of the first pass.
     """
@@ -121,12 +122,15 @@ class LevelSampler:
     coarse: StratifiedSampler
     refine: Refinement
     proposal: Field | None = None
+    jitter: bool = True
     differentiate: bool = False
     compositing: Compositing = field(default_factory=Compositing)
 
     @property
     def noise_per_ray(self) -> int:
         """How many random numbers a ray takes."""
+        if not self.jitter:
+            return 0
         more = self.refine.uniform_per_ray + self.refine.normal_per_ray
         return self.coarse.noise_per_ray + more
 
@@ -134,7 +138,7 @@ class LevelSampler:
         self, rays: Rays, field: Field, generator: torch.Generator | None = None
     ) -> RaySamples:
         proposal = self.proposal or getattr(field, "proposal", None) or field
-        noise = draw_level_noise(rays, self.coarse, self.refine, generator)
+        noise = draw_level_noise(rays, self.coarse, self.refine, generator if self.jitter else None)
         keeping = replace(self.compositing, keep_weights=True)
         with torch.set_grad_enabled(self.differentiate and torch.is_grad_enabled()):
             samples = self.coarse.place(rays, noise.strata)

@@ -27,14 +27,14 @@ SMALL = PixelNeRFConfig(
 )
 
 
-def built(config: PixelNeRFConfig = SMALL, seed: int = 0) -> PixelNeRF:
+def built(config: PixelNeRFConfig = SMALL, seed: int = 0, spread: float = 0.3) -> PixelNeRF:
     """A network whose residual branches do something (they start as zeros)."""
     torch.manual_seed(seed)
     network = config.build()
     with torch.no_grad():
         for name, parameter in network.named_parameters():
             if name.endswith("fc_1.weight"):
-                parameter.normal_(0, 0.3)
+                parameter.normal_(0, spread)
             if name.endswith("lin_out.bias"):
                 parameter.add_(1.0)
     return network.eval()

@@ -241,6 +241,42 @@ LOSS_OPTIONS = tuple(f.name for f in fields(LossConfig))
 
 
 @config
+class RenderOptions:
+    """How whole images are drawn faster; every switch works alone. Training knows none of them.
+
+    Attributes:
+        project: apply the layers that read image features to the feature maps once, not at every
+            sample (exact).
+        reuse: where one network serves both passes, keep the first one's answers for the second
+            (exact).
+        skip_empty: look at a coarse lattice first and leave out what is empty round about.
+        stop_early: draw front to back and leave out what next to no light reaches.
+        bf16: multiply matrices in bfloat16; coordinates, sums and colours keep float32.
+        empty_margin: what misses a positive density by less than this share of the usual one does
+            not count as empty yet.
+        least_light: share of light below which a ray stops.
+    """
+
+    project: bool = True
+    reuse: bool = True
+    skip_empty: bool = True
+    stop_early: bool = True
+    bf16: bool = True
+    empty_margin: float = 0.1
+    least_light: float = 5e-4
+
+    @property
+    def plain(self) -> bool:
+        """Whether the renderer's own path does all that is asked for."""
+        return not (self.reuse or self.skip_empty or self.stop_early or self.bf16)
+
+
+PLAIN = RenderOptions(project=False, reuse=False, skip_empty=False, stop_early=False, bf16=False)
+EXACT = RenderOptions(skip_empty=False, stop_early=False, bf16=False)
+FAST = RenderOptions()
+
+
+@config
 class PixelNeRFConfig:
     """A complete network and how it is rendered and trained.
 

@@ -21,6 +21,7 @@ from maskfield.rendering.samplers import Sampler, StratifiedSampler, distances_a
 from maskfield.rendering.spacing import Spacing
 
 _EPS = 1e-5  # added to each weight, so that empty rays stay defined
+_LEAST_SHARE = 0.02  # spread evenly without noise: places in almost empty bins then stay put
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +57,7 @@ class PixelRefinement:
         assert coarse.t is not None
         parts = [coarse.t]
         if self.importance:
-            choose, place = self._uniform(rays, noise).chunk(2, dim=-1)
+            choose, place = self._uniform(rays, noise)
             parts.append(self.importance_distances(rays, coarse.weights, choose, place))
         if self.depth:
             depth = (coarse.weights * coarse.t).sum(-1)
@@ -68,14 +69,24 @@ class PixelRefinement:
         rays: Rays,
         weights: Float[Tensor, "ray bin"],
         choose: Float[Tensor, "ray n"],
-        place: Float[Tensor, "ray n"],
+        place: Float[Tensor, "ray n"] | None = None,
     ) -> Float[Tensor, "ray n"]:
-        """Distances in bins chosen in proportion to the weights; no gradient to these."""
+        """Distances in bins chosen in proportion to the weights; no gradient to these.
+
+        Args:
+            choose, place: uniform numbers; without ``place`` the share of its bin that ``choose``
+                has passed takes its part (the inverse of the distribution function, continuous).
+        """
         share = weights.detach() + _EPS
         share = share / share.sum(-1, keepdim=True)
+        if place is None:
+            share = share + _LEAST_SHARE * (1 / share.shape[-1] - share)
         cdf = torch.cat([torch.zeros_like(share[:, :1]), share.cumsum(-1)], dim=-1)
-        found = torch.searchsorted(cdf, choose.contiguous(), right=True) - 1
-        s = (found.clamp_min(0).to(place.dtype) + place) / weights.shape[-1]
+        found = (torch.searchsorted(cdf, choose.contiguous(), right=True) - 1).clamp_min(0)
+        if place is None:
+            found = found.clamp_max(weights.shape[-1] - 1)
+            place = (choose - cdf.gather(-1, found)) / share.gather(-1, found)
+        s = (found.to(place.dtype) + place) / weights.shape[-1]
         return distances_at(self.spacing, rays, s)
 
     def depth_distances(
@@ -86,12 +97,12 @@ class PixelRefinement:
         around = depth[:, None] + normal * self.depth_std
         return around.maximum(rays.near[:, None]).minimum(rays.far[:, None])
 
-    def _uniform(self, rays: Rays, noise: LevelNoise) -> Tensor:
-        """Without noise: equal quantiles, and the middle of the bin."""
+    def _uniform(self, rays: Rays, noise: LevelNoise) -> tuple[Tensor, Tensor | None]:
+        """Numbers that choose bins and places in them; without noise equal quantiles choose."""
         if noise.uniform is not None:
-            return noise.uniform
-        middles = _middles(self.importance, rays.near)
-        return torch.cat([middles, torch.full_like(middles, 0.5)]).expand(len(rays), -1)
+            choose, place = noise.uniform.chunk(2, dim=-1)
+            return choose, place
+        return _middles(self.importance, rays.near).expand(len(rays), -1), None
 
     def _normal(self, rays: Rays, noise: LevelNoise) -> Tensor:
         """Without noise: equal quantiles of the normal distribution."""
@@ -100,11 +111,13 @@ class PixelRefinement:
         return torch.special.ndtri(_middles(self.depth, rays.near)).expand(len(rays), -1)
 
 
-def coarse_sampler(config: SamplingConfig, *, seen: int | None = None) -> StratifiedSampler:
+def coarse_sampler(
+    config: SamplingConfig, *, seen: int | None = None, jitter: bool = True
+) -> StratifiedSampler:
     """The first pass; jittered where a generator is given."""
     return StratifiedSampler(
         count=counts_at(config, seen)[0],
-        jitter=True,
+        jitter=jitter,
         spacing="disparity" if config.disparity else "linear",
         interval="next",
     )
@@ -177,10 +190,16 @@ def compositing_of(config: PixelNeRFConfig, *, keep_weights: bool = False) -> Co
     return Compositing(background=config.background, depth="accumulated", keep_weights=keep_weights)
 
 
-def level_sampler(config: PixelNeRFConfig) -> StratifiedSampler | LevelSampler:
-    """For ``render`` and ``render_image`` of a :class:`PixelNeRFField`."""
-    coarse, refine = coarse_sampler(config.sampling), refinement(config.sampling)
-    return coarse if refine is None else LevelSampler(coarse=coarse, refine=refine)
+def level_sampler(
+    config: PixelNeRFConfig, *, jitter: bool = True
+) -> StratifiedSampler | LevelSampler:
+    """For ``render`` and ``render_image`` of a :class:`PixelNeRFField`.
+
+    Args:
+        jitter: draw noise when there is a generator. Off, the field's fast path can serve.
+    """
+    coarse, refine = coarse_sampler(config.sampling, jitter=jitter), refinement(config.sampling)
+    return coarse if refine is None else LevelSampler(coarse=coarse, refine=refine, jitter=jitter)
 
 
 def _middles(count: int, like: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from maskfield.methods.pixelnerf.config import (
     EncoderConfig,
     GlobalEncoderConfig,
     PixelNeRFConfig,
+    RenderOptions,
     ResNetEncoderConfig,
     SmallEncoderConfig,
 )
@@ -93,9 +94,15 @@ class PixelNeRF(nn.Module):
             size=(images.shape[-1], images.shape[-2]),
         )
 
-    def field(self, encoded: EncodedViews, index: int = 0) -> PixelNeRFField:
-        """The radiance field of one encoded object; its ``proposal`` is the first pass's."""
-        return PixelNeRFField(self, encoded, index)
+    def field(
+        self, encoded: EncodedViews, index: int = 0, *, options: RenderOptions | None = None
+    ) -> PixelNeRFField:
+        """The radiance field of one encoded object; its ``proposal`` is the first pass's.
+
+        Args:
+            options: how whole images are drawn, with samplers that do not jitter; see there.
+        """
+        return PixelNeRFField(self, encoded, index, options=options)
 
 
 def build_encoder(config: EncoderConfig) -> Encoder:

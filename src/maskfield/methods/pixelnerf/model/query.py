@@ -11,6 +11,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from maskfield.methods.pixelnerf.config import PixelNeRFConfig
+from maskfield.methods.pixelnerf.model.frozen import FeatureTable, can_stand_still, frozen_mlp
 from maskfield.methods.pixelnerf.model.resnetfc import Conditioning, ResnetFC
 from maskfield.methods.pixelnerf.model.views import EncodedViews, projected, turned
 from maskfield.nn.positional import PositionalCode
@@ -54,16 +55,50 @@ class ObjectViews:
         mlp: ResnetFC,
         points: Float[Tensor, "point 3"],
         directions: Float[Tensor, "ray 3"],
+        *,
+        bf16: bool = False,
     ) -> tuple[Float[Tensor, "point 3"], Float[Tensor, " point"]]:
-        """Colour in [0, 1] and density >= 0.
+        """Colour in [0, 1] and density >= 0; arguments as for :meth:`raw`."""
+        return activated_output(self.raw(mlp, points, directions, bf16=bf16))
+
+    def raw(
+        self,
+        mlp: ResnetFC,
+        points: Float[Tensor, "point 3"],
+        directions: Float[Tensor, "ray 3"],
+        *,
+        bf16: bool = False,
+    ) -> Float[Tensor, "point 4"]:
+        """What the MLP puts out: colour before the sigmoid, density before the cut at zero.
 
         Args:
             directions: one per ray; the points come ray by ray, equally many on each.
+            bf16: multiply the matrices of the blocks in bfloat16; what flows from block to block,
+                features, the first and the last layer keep float32.
         """
         s, local = self.coordinates(points)
-        out = mlp(self.inputs(s, directions), self.conditioning(mlp, self.image_points(local)))
-        out = out.to(points.dtype)  # colours in the few bits of autocast would show
-        return out[..., :3].sigmoid(), out[..., 3].relu()
+        x, pixels = self.inputs(s, directions), self.image_points(local)
+        if self._stands_still(mlp, pixels):
+            base = None if self.padding == "border" else self._base(mlp)
+            table = FeatureTable(rows=self._table(mlp), base=base, bf16=bf16)
+            return frozen_mlp(mlp, x, *self._corners(pixels), table)
+        given = self.conditioning(mlp, pixels)
+        if bf16:
+            y = mlp.start(x)
+            with torch.autocast(x.device.type, torch.bfloat16):
+                y = mlp.body(y, given)
+            return mlp.finish(y)
+        return mlp(x, given).to(points.dtype)  # colours in the few bits of autocast would show
+
+    def _stands_still(self, mlp: ResnetFC, pixels: Float[Tensor, "view point 2"]) -> bool:
+        """Whether gradients are wanted of the points alone."""
+        if self.features is None or not (torch.is_grad_enabled() and pixels.requires_grad):
+            return False
+        learns = self.features.requires_grad or (
+            self.vectors is not None and self.vectors.requires_grad
+        )
+        able = can_stand_still(mlp, self.views) and not learns
+        return able and self._projects(mlp, pixels.shape[1])
 
     def coordinates(
         self, points: Float[Tensor, "point 3"]
@@ -135,8 +170,14 @@ class ObjectViews:
         assert self.features is not None
         if self.project is not None or not self._fast:
             return bool(self.project) and self._fast
-        known = (mlp, torch.is_grad_enabled()) in self._tables
+        known = (mlp, self._trains(mlp)) in self._tables
         return known or points >= self.features.shape[-1] * self.features.shape[-2]
+
+    def _trains(self, mlp: ResnetFC) -> bool:
+        """Whether what the feature layers make of the maps must carry gradients."""
+        assert self.features is not None
+        wanted = self.features.requires_grad or mlp.lin_z[0].weight.requires_grad
+        return torch.is_grad_enabled() and bool(wanted)
 
     def _base(self, mlp: ResnetFC) -> Float[Tensor, "view fed"]:
         """What the blocks hear whatever the pixel: biases, and the global vector's part."""
@@ -147,7 +188,7 @@ class ObjectViews:
 
     def _table(self, mlp: ResnetFC) -> Float[Tensor, "row fed"]:
         """The MLP's feature layers at every pixel of the maps, made once."""
-        key = (mlp, torch.is_grad_enabled())  # one made without a graph cannot serve training
+        key = (mlp, self._trains(mlp))  # one made without a graph cannot serve training
         if key not in self._tables:
             weight = mlp.conditioning_weights()[0][:, self._global_channels :]
             table = F.linear(self._channels_last(), weight)
@@ -190,3 +231,10 @@ class ObjectViews:
             align_corners=True,
         )
         return found[..., 0].transpose(1, 2)
+
+
+def activated_output(
+    raw: Float[Tensor, "*n 4"],
+) -> tuple[Float[Tensor, "*n 3"], Float[Tensor, "*n"]]:
+    """Colour in [0, 1] and density >= 0 of an MLP's raw outputs."""
+    return raw[..., :3].sigmoid(), raw[..., 3].relu()

@@ -96,7 +96,16 @@ class ResnetFC(nn.Module):
         self, x: Float[Tensor, "*n view point d_in"], given: Conditioning
     ) -> Float[Tensor, "*n point out"]:
         """Raw outputs; the views are merged before ``combine_layer`` (or the output layer)."""
-        y = self.lin_in(x) if self.d_in > 0 else x.new_zeros(*x.shape[:-1], self.config.hidden)
+        return self.finish(self.body(self.start(x), given))
+
+    def start(self, x: Float[Tensor, "*n d_in"]) -> Float[Tensor, "*n h"]:
+        """What flows into the first block."""
+        return self.lin_in(x) if self.d_in > 0 else x.new_zeros(*x.shape[:-1], self.config.hidden)
+
+    def body(
+        self, y: Float[Tensor, "*n view point h"], given: Conditioning
+    ) -> Float[Tensor, "*n point h"]:
+        """All blocks; the views are merged on the way."""
         for i, block in enumerate(self.blocks):
             if i == self.config.combine_layer:
                 y = self.combined(y)
@@ -107,6 +116,10 @@ class ResnetFC(nn.Module):
             y = block(y)
         if self.config.combine_layer >= len(self.blocks):
             y = self.combined(y)
+        return y
+
+    def finish(self, y: Float[Tensor, "*n h"]) -> Float[Tensor, "*n out"]:
+        """The output layer."""
         return self.lin_out(activated(y, self.config.beta))
 
     def combined(self, y: Float[Tensor, "*n view point h"]) -> Float[Tensor, "*n point h"]:
