@@ -12,13 +12,14 @@ from maskfield.data.synthetic.objects import object_scene
 from maskfield.engine.restore import restore_model
 from maskfield.figures.pictures import beside, resized, save_picture, to_picture
 from maskfield.geometry.camera_paths import turn_table
+from maskfield.methods.pixelnerf.config import FAST
 from maskfield.methods.pixelnerf.evaluation_views import pixelnerf_views, source_views
 
 
 def main(folder: Path, frames: int) -> None:
     scene = object_scene(2_000_003, views=2, size=64)
     network = restore_model("zoo:pixelnerf-tiny", "cpu").model
-    look = pixelnerf_views(network, least_coarse=1)(source_views(scene, (0,)))
+    look = pixelnerf_views(network, least_coarse=1, options=FAST)(source_views(scene, (0,)))
 
     around = turn_table(scene.cameras[0], frames, radius=1.3, elevation_degrees=20.0)
     shown = [to_picture(torch.from_numpy(scene.images[0].copy()) / 255)]

@@ -111,11 +111,12 @@ def _turn(model: ConditionedModel, shown, frames: int, folder: Path) -> Turn:
     from maskfield.figures.pictures import resized, to_picture
     from maskfield.figures.video import best_suffix, write_video
     from maskfield.geometry.camera_paths import turn_table
+    from maskfield.methods.pixelnerf.config import FAST
     from maskfield.methods.pixelnerf.evaluation_views import pixelnerf_views
 
     lens, (near, far) = shown.scene.cameras[0], near_far(shown.scene)
     cameras = turn_table(lens, frames, radius=(near + far) / 2, elevation_degrees=20.0)
-    view = pixelnerf_views(model.network, least_coarse=1)(shown.views())
+    view = pixelnerf_views(model.network, least_coarse=1, options=FAST)(shown.views())
     pictures = [
         resized(to_picture(view(cameras[i], near, far, None).colour.cpu()), height=192)
         for i in range(frames)

@@ -65,13 +65,14 @@ def conditioned_subject(
         CheckpointError, ConfigError, DataError, SceneError: see ``verbs.conditioned``.
     """
     from maskfield.data.object_batches import near_far
+    from maskfield.methods.pixelnerf.config import FAST
     from maskfield.methods.pixelnerf.evaluation_views import pixelnerf_views
     from maskfield.verbs.conditioned import conditioned_field, load_conditioned, open_conditions
 
     model = load_conditioned(path, device)
     shown = open_conditions(model, conditions)
     near, far = near_far(shown.scene)
-    views = pixelnerf_views(model.network, least_coarse=1, memory_mb=memory_mb)
+    views = pixelnerf_views(model.network, least_coarse=1, memory_mb=memory_mb, options=FAST)
     view = views(shown.views())
 
     def draw(cameras: Cameras, index: int) -> Tensor:
