@@ -238,7 +238,7 @@ def draw(scene: str, found: list[Row]) -> Path:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("scenes", nargs="*", default=[], choices=[*SCENES, []])
     parser.add_argument("--methods", nargs="+", default=["lm-once", "lm"], choices=METHODS)
     parser.add_argument("--starts", type=int, default=28, help="per scene, over its photographs")

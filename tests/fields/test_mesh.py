@@ -95,7 +95,7 @@ def test_bad_requests_are_refused(monkeypatch):
     with pytest.raises(ConfigError, match="8 to 1024"):
         field_mesh(Ball(), BOX, longest=2)
     with pytest.raises(ConfigError, match="unknown way"):
-        isosurface(values, 0.5, BOX, compat="offical")  # pyright: ignore[reportArgumentType]
+        isosurface(values, 0.5, BOX, compat="unofficial")  # pyright: ignore[reportArgumentType]
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(MissingPartError, match=r"maskfield\[image\]"):
         isosurface(values, 0.5, BOX)

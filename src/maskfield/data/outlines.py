@@ -7,6 +7,7 @@ and an algebraic fit whose scale is found anew about the centre of the first fit
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
@@ -34,7 +35,8 @@ def outline_corners(mask: Bool[np.ndarray, "h w"]) -> Int[np.ndarray, "corner 2"
     Raises:
         DataError: the mask is empty.
     """
-    parts, count = label(mask, np.ones((3, 3)))
+    labelled: Any = label(mask, np.ones((3, 3)))  # its stubs say a number
+    parts, count = labelled
     if count == 0:
         raise DataError("the mask is empty", field="mask", remedy="mark the object in the mask")
     largest = int(np.bincount(parts.ravel())[1:].argmax()) + 1

@@ -15,7 +15,11 @@ if TYPE_CHECKING:
     from maskfield.data.scene import Scene
     from maskfield.fields.nerf import NeRFField
     from maskfield.methods.inerf.view import FieldView
+    from maskfield.methods.pixelnerf.config import RenderOptions
+    from maskfield.methods.pixelnerf.model.network import PixelNeRF
+    from maskfield.methods.pixelnerf.model.views import EncodedViews
 
+SKIP = 1e-3  # weight that a search through pixelNeRF neglects: a quarter of a grey level
 _BAKED = 160  # voxels along the longest side of a bake
 
 
@@ -86,6 +90,42 @@ def baked_view(field: NeRFField, longest: int = _BAKED) -> FieldView:
 
     settings = BakeSettings(longest=longest, background=field.viewing.background or (0.0, 0.0, 0.0))
     return field_view(bake(field, object_box(field), settings))
+
+
+def conditioned_view(
+    network: PixelNeRF,
+    encoded: EncodedViews,
+    near: float,
+    far: float,
+    *,
+    skip: float = SKIP,
+    options: RenderOptions | None = None,
+) -> FieldView:
+    """A pixelNeRF's object, encoded before, for a camera to be sought in; without noise.
+
+    Args:
+        encoded: of one object. near, far: distances along rays, scene units.
+        skip: samples of the second pass where the first one saw less weight than this are left
+            out; 0 leaves none out.
+        options: precision, and whether feature layers are applied to the maps once (they are unless
+            this says otherwise); what is for whole images alone plays no part.
+    """
+    from maskfield.methods.inerf.view import FieldView
+    from maskfield.methods.pixelnerf.config import EXACT
+    from maskfield.methods.pixelnerf.sampling import compositing_of, level_sampler
+    from maskfield.rendering.levels import LevelSampler
+    from maskfield.rendering.sparse import SparseSampler
+
+    sampler = level_sampler(network.config, jitter=False)
+    if skip > 0 and isinstance(sampler, LevelSampler):
+        sampler = SparseSampler(sampler=sampler, least=skip)
+    return FieldView(
+        field=network.field(encoded, options=options or EXACT),
+        sampler=sampler,
+        compositing=compositing_of(network.config),
+        near=near,
+        far=far,
+    )
 
 
 def object_box(field: NeRFField) -> Tensor:

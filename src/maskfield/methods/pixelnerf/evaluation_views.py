@@ -16,7 +16,7 @@ from maskfield.core.errors import DataError
 from maskfield.data.object_batches import source_images
 from maskfield.data.scene import Scene
 from maskfield.geometry.cameras import Cameras
-from maskfield.methods.pixelnerf.config import PixelNeRFConfig, SamplingConfig
+from maskfield.methods.pixelnerf.config import PixelNeRFConfig, RenderOptions, SamplingConfig
 from maskfield.methods.pixelnerf.model.network import PixelNeRF
 from maskfield.methods.pixelnerf.model.views import SourceViews
 from maskfield.methods.pixelnerf.sampling import compositing_of, counts_at, level_sampler
@@ -36,6 +36,7 @@ def pixelnerf_views(
     coarse_only: bool = False,
     least_coarse: int = LEAST_COARSE,
     memory_mb: float = 512,
+    options: RenderOptions | None = None,
 ) -> Prepare:
     """How a network draws views in evaluation: 64 first-pass samples or more, no gradients.
 
@@ -43,16 +44,19 @@ def pixelnerf_views(
 
     Args:
         least_coarse: first-pass samples at least; 1 takes the network's own number.
+        options: ways to draw faster, of use where no generator is given.
     """
     model.eval()
     config = evaluation_sampling(model.config, coarse_only=coarse_only, least_coarse=least_coarse)
-    sampler, compositing = level_sampler(config), compositing_of(config)
+    samplers = {jitter: level_sampler(config, jitter=jitter) for jitter in (False, True)}
+    compositing = compositing_of(config)
     device = next(model.parameters()).device
 
     @torch.no_grad()
     def prepare(views: SourceViews) -> DrawView:
         given = (views.images, views.poses, views.intrinsics)
-        field = model.field(model.encode(*(part[None].to(device) for part in given)))
+        encoded = model.encode(*(part[None].to(device) for part in given))
+        field = model.field(encoded, options=options)
         field = field.proposal if coarse_only else field
 
         def draw(
@@ -62,7 +66,7 @@ def pixelnerf_views(
                 field,
                 camera.to(device),
                 0,
-                sampler,
+                samplers[generator is not None],
                 compositing,
                 near=near,
                 far=far,
