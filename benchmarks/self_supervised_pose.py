@@ -33,6 +33,7 @@ import numpy as np
 import torch
 from _common import RESULTS, environment_line, save_result
 
+from maskfield.core.files import read_json, write_json
 from maskfield.data.config import SceneDataConfig
 from maskfield.data.readers.llff_world import official_llff
 from maskfield.data.scene import Scene
@@ -85,7 +86,7 @@ def found_poses(
     field = load_field(folder)
     view = field_view(field)
     spread = StartRange(degrees=40.0, units=FORWARD_FACING.units * unit, about="camera")
-    rows = []
+    rows, poses = [], []
     for index in scene.indices("train"):
         if index not in known:
             generator = torch.Generator().manual_seed(1000 * SEED + index)
@@ -93,9 +94,11 @@ def found_poses(
             begin = draw_starts(true[None], 1, spread, generator).start
             if starts == "known":
                 begin = scene.cameras.camera_to_world[known]
-            rows.append(sought(view, scene, index, begin, unit, generator))
-            print(f"  {json.dumps({k: v for k, v in rows[-1].items() if k != 'pose'})}", flush=True)
-    return {"unit": unit, "rows": rows}
+            row, pose = sought(view, scene, index, begin, unit, generator)
+            rows.append(row)
+            poses.append(pose)
+            print(f"  {json.dumps(row)}", flush=True)
+    return {"unit": unit, "rows": rows, "poses": poses}
 
 
 def sought(
@@ -105,15 +108,15 @@ def sought(
     begin: torch.Tensor,
     unit: float,
     generator: torch.Generator,
-) -> dict[str, Any]:
-    """One photograph's pose, its errors (degrees, official units) and what the search cost."""
+) -> tuple[dict[str, Any], list[list[float]]]:
+    """Errors (degrees, official units) and cost of one photograph's search; the pose found."""
     image = photograph(scene, index, torch.zeros(3))
     seen = Observation(image=image, camera=scene.cameras[index])
     start, cpu = time.perf_counter(), time.process_time()
     found = find_pose(view, seen, begin, generator)
     seconds = {"seconds": time.perf_counter() - start, "cpu_seconds": time.process_time() - cpu}
     pose, true = found.camera_to_world, scene.cameras.camera_to_world[index]
-    return {
+    row = {
         "index": index,
         "degrees": float(rotation_error(pose, true)),
         "units": float(translation_error(pose, true)) / unit,
@@ -121,18 +124,20 @@ def sought(
         "start_units": float(translation_error(begin, true).min()) / unit,
         "verdict": found.verdict,
         **seconds,
-        "pose": pose.tolist(),
     }
+    return row, pose.tolist()
 
 
-def with_estimates(scene: Scene, rows: list[dict[str, Any]]) -> tuple[Scene, list[int]]:
+def with_estimates(
+    scene: Scene, rows: list[dict[str, Any]], poses: list[list[list[float]]]
+) -> tuple[Scene, list[int]]:
     """The scene with poses that were found in place of the true ones, and which they are."""
-    poses = scene.cameras.camera_to_world.clone()
-    kept = [row for row in rows if row["verdict"] == "converged"]
-    for row in kept:
-        poses[row["index"]] = torch.tensor(row["pose"])
-    cameras = replace(scene.cameras, camera_to_world=poses)
-    return replace(scene, cameras=cameras), [row["index"] for row in kept]
+    motion = scene.cameras.camera_to_world.clone()
+    kept = {r["index"]: p for r, p in zip(rows, poses, strict=True) if r["verdict"] == "converged"}
+    for index, pose in kept.items():
+        motion[index] = torch.tensor(pose)
+    cameras = replace(scene.cameras, camera_to_world=motion)
+    return replace(scene, cameras=cameras), list(kept)
 
 
 # ---------------------------------------------------------------------------------- the study
@@ -145,18 +150,26 @@ def study(scene: Scene, runs: Path, shares: list[int], starts: list[str], unit: 
         folder = runs / f"labels-{share}"
         once(f"labels_{share}", partial(fitted, scene, known, folder))
         for how in starts if share < 100 else ():
-            search = partial(found_poses, scene, known, folder, how, unit)
-            posed, more = with_estimates(scene, once(f"poses_{share}_{how}", search)["rows"])
-            chosen, again = sorted([*known, *more]), runs / f"refit-{share}-{how}"
-            once(f"refit_{share}_{how}", partial(fitted, posed, chosen, again))
+            name, again = f"poses_{share}_{how}", f"refit_{share}_{how}"
+            if measured(again):
+                continue
+            if not (measured(name) and (runs / f"{name}.json").exists()):
+                found = found_poses(scene, known, folder, how, unit)
+                write_json(runs / f"{name}.json", found.pop("poses"))  # not ours to publish
+                save_result(f"{FOLDER}/{name}", found)
+            poses = read_json(runs / f"{name}.json")
+            posed, more = with_estimates(scene, load(name)["rows"], poses)
+            once(again, partial(fitted, posed, sorted([*known, *more]), runs / again))
 
 
-def once(name: str, make: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+def once(name: str, make: Callable[[], dict[str, Any]]) -> None:
     """A result, made unless it is there."""
-    path = RESULTS / FOLDER / f"{name}.json"
-    if not path.exists():
+    if not measured(name):
         save_result(f"{FOLDER}/{name}", make())
-    return json.loads(path.read_text())
+
+
+def measured(name: str) -> bool:
+    return (RESULTS / FOLDER / f"{name}.json").exists()
 
 
 def table(shares: list[int], starts: list[str]) -> str:
@@ -169,7 +182,10 @@ def table(shares: list[int], starts: list[str]) -> str:
             rows = load(f"poses_{share}_{how}")["rows"]
             kept = [row for row in rows if row["verdict"] == "converged"]
             lines.append(f"  with poses found, {how}: {score(load(f'refit_{share}_{how}'))}")
-            lines += [f"    all {poses(rows)}", *([f"    kept {poses(kept)}"] if kept else [])]
+            lines += [
+                f"    all {pose_line(rows)}",
+                *([f"    kept {pose_line(kept)}"] if kept else []),
+            ]
     return "\n".join(lines)
 
 
@@ -181,7 +197,7 @@ def score(found: dict[str, Any]) -> str:
     return f"{found['photographs']} photographs, {found['psnr']:.2f} dB, SSIM {found['ssim']:.3f}"
 
 
-def poses(rows: list[dict[str, Any]]) -> str:
+def pose_line(rows: list[dict[str, Any]]) -> str:
     """Of some searches."""
     good = sum(r["degrees"] < WITHIN[0] and r["units"] < WITHIN[1] for r in rows)
     m = {k: median(r[k] for r in rows) for k in ("degrees", "units", "seconds", "cpu_seconds")}
