@@ -13,6 +13,7 @@ import torch
 
 from maskfield.core.registry import CONFIGS, RECIPES, TASKS, key_of, resolve
 from maskfield.data.config import GridDataConfig
+from maskfield.data.object_config import ObjectDataConfig
 from maskfield.data.synthetic.classes import CLASS_NAMES
 from maskfield.engine.config import RunConfig
 from maskfield.methods.nerf_mae.batches import checked_data
@@ -32,7 +33,9 @@ BEST = {
     "nerf-mae-superres": "psnr",
     "nerf-rpn": "ap_50",
 }
-ALL = [f"{method}:{size}" for method in METHODS for size in ("tiny-cpu", "small", "paper")]
+LENGTHS = ("tiny-cpu", "small", "paper")
+ALL = [f"{method}:{size}" for method in METHODS for size in LENGTHS]  # on grids
+VIEWS = [f"pixelnerf:{size}" for size in LENGTHS]  # on objects
 CONTINUING = [name for name in ALL if name.startswith("nerf-mae-")]
 
 
@@ -53,7 +56,19 @@ def base_of(config: RunConfig) -> NerfMAEConfig:
 
 
 def test_every_method_has_the_three_sizes() -> None:
-    assert sorted(RECIPES.rows) == sorted(ALL)
+    assert sorted(RECIPES.rows) == sorted([*ALL, *VIEWS])
+
+
+@pytest.mark.parametrize("name", VIEWS)
+def test_recipes_on_objects_go_together(name: str) -> None:
+    config = recipe(name)
+    task = resolve(TASKS, key_of(CONFIGS, type(config.method)) or "")
+    for part in ("loaders", "training_step", "validate", "parameter_groups", "conventions"):
+        assert callable(getattr(task, part)), part
+    assert isinstance(config.data, ObjectDataConfig)
+    assert (config.engine.best_metric, config.engine.best_mode) == ("psnr", "max")
+    assert 0 < config.method.boxed_steps < config.engine.steps
+    assert shapes(config.method)
 
 
 @pytest.mark.parametrize("name", ALL)

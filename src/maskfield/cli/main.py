@@ -96,7 +96,7 @@ VERBS: dict[str, Verb] = {
     ),
     "pose": Verb(
         target="maskfield.cli.pose:pose",
-        summary="where a photograph was taken, by a field of the place -> pose.json, film, report",
+        summary="where a photograph was taken, by a field of the place -> pose.json, film",
     ),
     "convert": Verb(
         target="maskfield.cli.convert:convert",
