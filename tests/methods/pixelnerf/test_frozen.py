@@ -32,10 +32,10 @@ BASE = PixelNeRFConfig(
 
 
 def field_of(
-    small: SimpleNamespace, views: int = 2, project: bool = True, **mlp: object
+    small: SimpleNamespace, views: int = 2, *, project: bool = True, **changes: object
 ) -> PixelNeRFField:
     """The field of a frozen network whose densities are above zero at about half of the points."""
-    one = replace(BASE.mlp, **mlp)  # type: ignore[arg-type]
+    one = replace(BASE.mlp, **changes)  # type: ignore[arg-type]
     network: PixelNeRF = small.built(replace(BASE, mlp=one, mlp_fine=one), seed=2)
     network.requires_grad_(False)
     with torch.no_grad():
@@ -43,6 +43,7 @@ def field_of(
         field = PixelNeRFField(network, encoded, project=project)
         points = torch.rand(200, 3, generator=torch.Generator().manual_seed(0)) - 0.5
         for mlp in (network.mlp_coarse, network.mlp_fine):
+            assert mlp is not None
             mlp.lin_out.bias[3] = 1e3  # all positive, so that they can be ranked
             density = field.views.query(mlp, points, points)[1] - 1e3
             mlp.lin_out.bias[3] = -density.median()
@@ -154,10 +155,25 @@ def test_what_it_is_for_and_what_not(small):
     assert most is not None
     assert can_stand_still(most, 1)
     assert not can_stand_still(most, 2)
-    for changes in ({"beta": 1.0}, {"spade": True}):
-        other = field_of(small, **changes).mlp
+    for other in (field_of(small, beta=1.0).mlp, field_of(small, spade=True).mlp):
         assert other is not None
         assert not can_stand_still(other, 1)
+
+
+@pytest.mark.parametrize("autocast", [False, True])
+def test_without_gradients_the_same_numbers(small, some, autocast):
+    field, found = field_of(small), []
+    assert field.mlp is not None
+    for grad in (True, False):
+        points = some[0].clone().requires_grad_(grad)
+        with torch.autocast("cpu", torch.bfloat16, enabled=autocast):
+            colour, _ = field.views.query(field.mlp, points, some[1])
+        assert colour.requires_grad == grad
+        assert colour.dtype == torch.float32
+        found.append(colour.detach())
+    torch.testing.assert_close(*found, atol=1e-6, rtol=1e-6)
+    plain = field_of(small, project=False).views.query(field.mlp, *some)[0]
+    assert (float((plain - found[0]).abs().max()) > 1e-5) == autocast
 
 
 def test_a_table_made_for_a_search_does_not_serve_training(small, some):

@@ -1,8 +1,9 @@
-"""The residual MLP with weights that stand still: gradients of its inputs alone, for a pose search.
+"""The residual MLP with weights that stand still: answers, and gradients of its inputs alone.
 
-Forward keeps the signs of what every ReLU got, instead of numbers. Backward visits only the points
-that have a gradient: where there is no density a colour does not count, and the ReLU of the density
-stops what is left, so that most points of an object's rays have none. Both are exact.
+Points go through in parts that stay in the caches. For a backward pass the signs of what every ReLU
+got are kept, instead of numbers; it visits only the points that have a gradient: where there is no
+density a colour does not count, and the ReLU of the density stops what is left, so that most points
+of an object's rays have none. All of this is exact.
 
 Legend: x coded coordinates, y what flows from block to block, g gradients.
 """
@@ -20,7 +21,7 @@ from torch import Tensor
 from maskfield.methods.pixelnerf.model.resnetfc import Block, ResnetFC
 from maskfield.ops.bilinear import look_up
 
-_POINTS = 1 << 12  # numbers of points times views that stay in the caches
+_POINTS = 1 << 11  # numbers of points times views that stay in the caches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +50,8 @@ def can_stand_still(mlp: ResnetFC, views: int) -> bool:
     c = mlp.config
     known = c.beta == 0 and not c.spade and mlp.fed_blocks > 0 and mlp.d_in > 0
     merges = views == 1 or c.combine == "average"
-    return known and merges and not any(p.requires_grad for p in mlp.parameters())
+    wanted = torch.is_grad_enabled() and any(p.requires_grad for p in mlp.parameters())
+    return known and merges and not wanted
 
 
 def frozen_mlp(
@@ -59,14 +61,22 @@ def frozen_mlp(
     weight: Float[Tensor, "view point 4"],
     table: FeatureTable,
 ) -> Float[Tensor, "point out"]:
-    """Raw outputs, with gradients of ``x`` and ``weight``.
+    """Raw outputs, with gradients of ``x`` and ``weight`` where these want them.
 
     Args:
         index, weight: of the four map pixels around each point's image.
     """
-    out = _FrozenMLP.apply(x, weight, index, mlp, table)
-    assert isinstance(out, Tensor)
-    return out
+    with torch.autocast(x.device.type, enabled=False):
+        if torch.is_grad_enabled() and (x.requires_grad or weight.requires_grad):
+            out = _FrozenMLP.apply(x, weight, index, mlp, table)
+            assert isinstance(out, Tensor)
+            return out
+        with torch.no_grad():
+            size = _part_size(x)
+            parts = zip(*(t.split(size, dim=1) for t in (x, index, weight)), strict=True)
+            return torch.cat(
+                [_forward(mlp, a, table.values(i, w), table.bf16) for a, i, w in parts]
+            )
 
 
 class _FrozenMLP(torch.autograd.Function):
@@ -74,55 +84,63 @@ class _FrozenMLP(torch.autograd.Function):
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, x: Tensor, weight: Tensor, index: Tensor, mlp: ResnetFC, table: FeatureTable
     ) -> Tensor:
-        size = max(_POINTS // x.shape[0], 1)
-        parts = zip(*(t.split(size, dim=1) for t in (x, index, weight)), strict=True)
-        found = [_forward(mlp, a, table.values(i, w), table.bf16) for a, i, w in parts]
+        size = _part_size(x)
+        parts = list(zip(*(t.split(size, dim=1) for t in (x, index, weight)), strict=True))
         ctx.save_for_backward(weight, index)
         ctx.mlp, ctx.table, ctx.size = mlp, table, size
-        ctx.signs = [signs for _, signs in found]
-        return torch.cat([out for out, _ in found])
+        ctx.signs = [[] for _ in parts]
+        found = [
+            _forward(mlp, a, table.values(i, w), table.bf16, signs)
+            for (a, i, w), signs in zip(parts, ctx.signs, strict=True)
+        ]
+        return torch.cat(found)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:  # pyright: ignore[reportIncompatibleMethodOverride]
         weight, index = ctx.saved_tensors
-        views, mlp, table = weight.shape[0], ctx.mlp, ctx.table
-        g_x = g.new_zeros(views, g.shape[0], mlp.d_in)
+        g_x = g.new_zeros(weight.shape[0], g.shape[0], ctx.mlp.d_in)
         g_weight = torch.zeros_like(weight)
-        for k, (part, signs) in enumerate(zip(g.split(ctx.size), ctx.signs, strict=True)):
-            at = part.ne(0).any(1).nonzero()[:, 0]
-            if len(at) == 0:
-                continue
-            kept = [s.index_select(-2, at) for s in signs]
-            of_x, of_values = _backward(mlp, part[at], kept, views, table.bf16)
-            at = at + k * ctx.size
-            g_x[:, at] = of_x
-            for corner in range(4):
-                heard = table.rows[index[:, at, corner]]
-                g_weight[:, at, corner] = (heard * of_values).sum(-1)
+        with torch.autocast(g.device.type, enabled=False):
+            for k, (part, signs) in enumerate(zip(g.split(ctx.size), ctx.signs, strict=True)):
+                at = part.ne(0).any(1).nonzero()[:, 0]
+                if len(at) == 0:
+                    continue
+                kept = [s.index_select(-2, at) for s in signs]
+                whole = at + k * ctx.size
+                of_x, of_values = _backward(ctx.mlp, part[at], kept, len(weight), ctx.table.bf16)
+                g_x[:, whole] = of_x
+                for corner in range(4):
+                    heard = ctx.table.rows[index[:, whole, corner]]
+                    g_weight[:, whole, corner] = (heard * of_values).sum(-1)
         return g_x, g_weight, None, None, None
 
 
+def _part_size(x: Float[Tensor, "view point d_in"]) -> int:
+    return max(_POINTS // x.shape[0], 1)
+
+
 def _forward(
-    mlp: ResnetFC, x: Tensor, values: Tensor, bf16: bool
-) -> tuple[Float[Tensor, "point out"], list[Tensor]]:
-    """Outputs, and the signs of what every ReLU got, in order."""
-    y, signs = mlp.start(x), []
+    mlp: ResnetFC, x: Tensor, values: Tensor, bf16: bool, signs: list[Tensor] | None = None
+) -> Float[Tensor, "point out"]:
+    """Outputs; to ``signs`` those of what every ReLU got are added, in order."""
+    y = mlp.start(x)
     shifts = mlp.split_conditioning(values).shift
     for i, block in enumerate(mlp.blocks):
         assert isinstance(block, Block)
         if i == mlp.config.combine_layer:
             y = mlp.combined(y)
         if i < len(shifts):
-            y = y + shifts[i]
-        signs.append(y > 0)
+            y += shifts[i]
         inner = _product(y.relu(), block.fc_0.weight, block.fc_0.bias, bf16)
-        signs.append(inner > 0)
-        y = y + _product(inner.relu_(), block.fc_1.weight, block.fc_1.bias, bf16)
+        if signs is not None:
+            signs += [y > 0, inner > 0]
+        y += _product(inner.relu_(), block.fc_1.weight, block.fc_1.bias, bf16)
     if mlp.config.combine_layer >= len(mlp.blocks):
         y = mlp.combined(y)
-    signs.append(y > 0)
-    return mlp.finish(y), signs
+    if signs is not None:
+        signs.append(y > 0)
+    return mlp.finish(y)
 
 
 def _backward(

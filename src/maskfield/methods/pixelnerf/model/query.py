@@ -79,9 +79,7 @@ class ObjectViews:
         s, local = self.coordinates(points)
         x, pixels = self.inputs(s, directions), self.image_points(local)
         if self._stands_still(mlp, pixels):
-            base = None if self.padding == "border" else self._base(mlp)
-            table = FeatureTable(rows=self._table(mlp), base=base, bf16=bf16)
-            return frozen_mlp(mlp, x, *self._corners(pixels), table)
+            return self._frozen(mlp, x, pixels, bf16).to(points.dtype)
         given = self.conditioning(mlp, pixels)
         if bf16:
             y = mlp.start(x)
@@ -91,14 +89,22 @@ class ObjectViews:
         return mlp(x, given).to(points.dtype)  # colours in the few bits of autocast would show
 
     def _stands_still(self, mlp: ResnetFC, pixels: Float[Tensor, "view point 2"]) -> bool:
-        """Whether gradients are wanted of the points alone."""
-        if self.features is None or not (torch.is_grad_enabled() and pixels.requires_grad):
+        """Whether nothing but points may want gradients, and feature layers are applied once."""
+        if self.features is None or not can_stand_still(mlp, self.views):
             return False
-        learns = self.features.requires_grad or (
-            self.vectors is not None and self.vectors.requires_grad
-        )
-        able = can_stand_still(mlp, self.views) and not learns
-        return able and self._projects(mlp, pixels.shape[1])
+        maps = [t for t in (self.features, self.vectors) if t is not None]
+        learns = torch.is_grad_enabled() and any(t.requires_grad for t in maps)
+        return not learns and self._projects(mlp, pixels.shape[1])
+
+    def _frozen(
+        self, mlp: ResnetFC, x: Float[Tensor, "view point d_in"], pixels: Tensor, bf16: bool
+    ) -> Float[Tensor, "point 4"]:
+        kind = x.device.type
+        bf16 = bf16 or torch.is_autocast_enabled(kind)
+        with torch.autocast(kind, enabled=False):  # tables are made once: in full
+            base = None if self.padding == "border" else self._base(mlp)
+            table = FeatureTable(rows=self._table(mlp), base=base, bf16=bf16)
+        return frozen_mlp(mlp, x, *self._corners(pixels), table)
 
     def coordinates(
         self, points: Float[Tensor, "point 3"]
