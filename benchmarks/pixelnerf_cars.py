@@ -67,7 +67,7 @@ STEPS, SIZE, DISTANCE = 200, 64, 1.3
 TARGETS = 2  # views rendered from each choice of source views
 PHOTOS, SPREAD = 4, 7  # of a pose: photographs of a car, starts about the first one
 BANDS = {"5 deg, 0.05": (5.0, 0.05), "15 deg, 0.15": (15.0, 0.15)}
-ADAM = PoseConfig(steps=150, pixels=PixelConfig(count=256))
+ADAM = PoseConfig(steps=150, pixels=PixelConfig(count=128))
 LM = GaussNewtonConfig(retries=0)
 
 
