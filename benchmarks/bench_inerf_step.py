@@ -33,6 +33,7 @@ from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any, Literal, cast
 
+import numpy as np
 import torch
 from _common import (
     environment_line,
@@ -108,7 +109,7 @@ class Host:
 
 
 def build_host(name: str, number: int = 0) -> Host:
-    """The photograph is what the network draws from the object's view TARGET."""
+    """The photograph: the object's view TARGET, as the network draws it if it was trained."""
     side = 128 if name == "full" else 64
     scene = object_scene(split_seeds("test", number + 1)[number], views=12, size=side)
     network = full_network(scene) if name == "full" else trained_network()
@@ -117,11 +118,15 @@ def build_host(name: str, number: int = 0) -> Host:
     host = Host(
         network=network,
         source=source_views(scene, (SOURCE,)),
-        observation=Observation(image=torch.zeros(side, side, 3), camera=camera),
+        observation=Observation(
+            image=torch.from_numpy(np.array(scene.images[TARGET])).float() / 255, camera=camera
+        ),
         true=camera.camera_to_world[0],
         near=near,
         far=far,
     )
+    if name == "full":
+        return host
     with torch.no_grad():
         drawn = host.view("ours").image(host.observation, host.true, rays_at_once=512)
     observation = replace(host.observation, image=drawn.clamp(0, 1))
@@ -313,6 +318,7 @@ def search(arm: Arm, rays: int, starts: int) -> dict[str, Any]:
 
 def _followed(host: Host, step: Step) -> dict[str, Any]:
     row: dict[str, Any] = {"reached_at": None, "reached_in": None}
+    degrees = units = math.inf
     begun = time.perf_counter()
     for count in range(1, STEPS + 1):
         pose = rigid(step()[None])[0]
@@ -341,7 +347,7 @@ def report(row: dict[str, Any], rate: float) -> str:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--hosts", nargs="*", default=["full", "tiny"], choices=["full", "tiny"])
     parser.add_argument("--rays", type=int, default=512)
     parser.add_argument("--repeats", type=int, default=5)
@@ -353,29 +359,32 @@ def main() -> None:
     if options.peak_of:
         host = build_host(options.peak_of[0])
         step = step_of(host, options.peak_of[1], start_of(host, 0), options.rays)
-        step(), step()
+        step()
+        step()
         print(peak_memory_mb())
         return
     print(environment_line())
     rates = {k: gemm_rate(d) for k, d in (("fp32", torch.float32), ("bf16", torch.bfloat16))}
     print("  ".join(f"GEMM {k} {v / 1e9:.0f} GFLOP/s" for k, v in rates.items()))
-    rows, searches = [], []
     for name in options.hosts:
         row = time_host(name, options.rays, options.repeats)
         row["peak_mib"] = {a: peak(name, a, options.rays, options.threads) for a in ARMS}
-        rows.append(row)
         print(report(row, rates["fp32"]), flush=True)
-    for arm in ARMS if "tiny" in options.hosts and options.starts else ():
-        searches.append(search(arm, options.rays, options.starts))
-        s = {k: "-" if v is None else v for k, v in searches[-1].items()}
-        print(
-            f"  {arm:9s} within {DEGREES} deg, {UNITS} units: {s['reached']}, median step "
-            f"{s['steps']}, {s['seconds']} s; after {STEPS} steps {s['degrees']:.3f} deg, "
-            f"{s['units']:.4f} units",
-            flush=True,
-        )
-    result = {"gemm_flops_per_s": rates, "steps": rows, "searches": searches}
-    print("saved", save_result("inerf_step", result))
+        result = {"gemm_flops_per_s": rates, **row}
+        if name == "tiny" and options.starts:
+            result["searches"] = [search(arm, options.rays, options.starts) for arm in ARMS]
+            print("\n".join(map(said, result["searches"])))
+        print("saved", save_result(f"inerf_step_{name}", result))
+
+
+def said(found: dict[str, Any]) -> str:
+    """A line for whole searches of one arm."""
+    s = {k: math.nan if v is None else v for k, v in found.items()}
+    return (
+        f"  {s['arm']:9s} within {DEGREES} deg, {UNITS} units: {s['reached']}, median after "
+        f"{s['steps']} steps, {s['seconds']:.1f} s; after {STEPS} steps {s['degrees']:.3f} deg, "
+        f"{s['units']:.4f} units"
+    )
 
 
 if __name__ == "__main__":

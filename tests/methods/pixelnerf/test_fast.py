@@ -9,6 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from maskfield.data.object_batches import near_far
+from maskfield.data.synthetic.objects import object_scene
+from maskfield.data.synthetic.splits import split_seeds
+from maskfield.engine.restore import restore_model
 from maskfield.geometry.camera_paths import look_at
 from maskfield.geometry.cameras import Cameras
 from maskfield.methods.pixelnerf.config import (
@@ -20,6 +24,7 @@ from maskfield.methods.pixelnerf.config import (
     RenderOptions,
     SamplingConfig,
 )
+from maskfield.methods.pixelnerf.evaluation_views import pixelnerf_views, source_views
 from maskfield.methods.pixelnerf.fast import FastRender
 from maskfield.methods.pixelnerf.model.network import PixelNeRF
 from maskfield.methods.pixelnerf.sampling import compositing_of, level_sampler
@@ -254,3 +259,28 @@ def test_unknown_samplers_go_the_plain_way(drawn: Drawn) -> None:
     sampler = object.__new__(OccupancySampler)
     with torch.no_grad():
         assert field.fused(sampler, compositing_of(drawn.network.config)) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "bound"),
+    [
+        (EXACT, 1e-5),
+        (off(skip_empty=True), 1e-3),
+        (off(stop_early=True), 1e-3),
+        (off(bf16=True), 1e-2),
+    ],
+    ids=["exact", "skip", "stop", "bf16"],
+)
+def test_the_packaged_network_keeps_the_promises(options: RenderOptions, bound: float) -> None:
+    """On trained weights edges are sharp: what moves samples shows."""
+    network = restore_model("zoo:pixelnerf-tiny", "cpu").model
+    assert isinstance(network, PixelNeRF)
+    scene = object_scene(split_seeds("test", 3)[2], views=8, size=48)
+    near, far = near_far(scene)
+
+    def image(options: RenderOptions) -> Tensor:
+        draw = pixelnerf_views(network.eval(), least_coarse=1, options=options)
+        return draw(source_views(scene, [0]))(scene.cameras[5], near, far, None).colour
+
+    difference = (image(options) - image(PLAIN)).abs()
+    assert float(difference.max()) < bound

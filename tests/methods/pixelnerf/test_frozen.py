@@ -70,7 +70,7 @@ def some(generator: torch.Generator) -> tuple[Tensor, Tensor]:
 @pytest.mark.parametrize("views", [1, 3])
 @pytest.mark.parametrize("layer", [1, 2, 3, 9])
 def test_values_and_gradients_are_those_of_the_plain_path(small, some, views, layer, monkeypatch):
-    monkeypatch.setattr(frozen, "_POINTS", 16 * views)  # three parts, the last one not full
+    monkeypatch.setattr(frozen, "_NUMBERS", 12 * 16 * views)  # three parts, the last not full
     field = field_of(small, views, combine_layer=layer)
     plain = field_of(small, views, project=False, combine_layer=layer)
     for found, expected in zip(answers(field, *some), answers(plain, *some), strict=True):

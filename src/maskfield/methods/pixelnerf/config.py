@@ -251,7 +251,8 @@ class RenderOptions:
             (exact).
         skip_empty: look at a coarse lattice first and leave out what is empty round about.
         stop_early: draw front to back and leave out what next to no light reaches.
-        bf16: multiply matrices in bfloat16; coordinates, sums and colours keep float32.
+        bf16: multiply matrices in bfloat16, but not those of a first pass, by which samples are
+            placed; coordinates, sums and colours keep float32.
         empty_margin: what misses a positive density by less than this share of the usual one does
             not count as empty yet.
         least_light: share of light below which a ray stops.
@@ -262,8 +263,8 @@ class RenderOptions:
     skip_empty: bool = True
     stop_early: bool = True
     bf16: bool = True
-    empty_margin: float = 0.1
-    least_light: float = 5e-4
+    empty_margin: float = 0.25
+    least_light: float = 1e-4
 
     @property
     def plain(self) -> bool:

@@ -59,7 +59,8 @@ class FastRender:
             answer = self._answer(self.fine, samples)
             return composite_samples(rays, samples, answer, self.compositing)
         samples = self._kept(rays, self.sampler.coarse.place(rays, None), known)
-        first = self._answer(self.coarse, samples)
+        exact = replace(self, options=replace(self.options, bf16=False))  # it places samples
+        first = exact._answer(self.coarse, samples)
         looking = replace(self.sampler.compositing, keep_weights=True)
         seen = composite_samples(rays, samples, first, looking)
         t = self.sampler.refine(rays, replace(seen, t=samples.t), LevelNoise())

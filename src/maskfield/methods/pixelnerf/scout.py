@@ -24,7 +24,7 @@ Find = Callable[[Float[Tensor, "point 3"], Float[Tensor, "point 3"]], Bool[Tenso
 _WIDE = 2.0  # rays per cell and axis
 _PHASES = 4  # of the cells of a column that one question answers for
 _OFFSETS = ((0, 2), (3, 1))  # which of these a column asks, by its parity
-_GROW: tuple[int, int, int] = (1, 1, 3)  # cells by which what is found grows: across, across, along
+_GROW: tuple[int, int, int] = (2, 2, 3)  # cells by which what is found grows: across, across, along
 _LEAST_FORWARD = 0.2  # cosine to the mean direction, beyond which rays do not make a frustum
 _SAME_ORIGIN = 1e-5  # of the distance to far
 

@@ -21,7 +21,7 @@ from torch import Tensor
 from maskfield.methods.pixelnerf.model.resnetfc import Block, ResnetFC
 from maskfield.ops.bilinear import look_up
 
-_POINTS = 1 << 11  # numbers of points times views that stay in the caches
+_NUMBERS = 1 << 20  # of a layer's answers to one part: it stays in the caches
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,7 +72,7 @@ def frozen_mlp(
             assert isinstance(out, Tensor)
             return out
         with torch.no_grad():
-            size = _part_size(x)
+            size = _part_size(mlp, x)
             parts = zip(*(t.split(size, dim=1) for t in (x, index, weight)), strict=True)
             return torch.cat(
                 [_forward(mlp, a, table.values(i, w), table.bf16) for a, i, w in parts]
@@ -84,7 +84,7 @@ class _FrozenMLP(torch.autograd.Function):
     def forward(  # pyright: ignore[reportIncompatibleMethodOverride]
         ctx: Any, x: Tensor, weight: Tensor, index: Tensor, mlp: ResnetFC, table: FeatureTable
     ) -> Tensor:
-        size = _part_size(x)
+        size = _part_size(mlp, x)
         parts = list(zip(*(t.split(size, dim=1) for t in (x, index, weight)), strict=True))
         ctx.save_for_backward(weight, index)
         ctx.mlp, ctx.table, ctx.size = mlp, table, size
@@ -116,8 +116,8 @@ class _FrozenMLP(torch.autograd.Function):
         return g_x, g_weight, None, None, None
 
 
-def _part_size(x: Float[Tensor, "view point d_in"]) -> int:
-    return max(_POINTS // x.shape[0], 1)
+def _part_size(mlp: ResnetFC, x: Float[Tensor, "view point d_in"]) -> int:
+    return max(_NUMBERS // (mlp.config.hidden * x.shape[0]), 1)
 
 
 def _forward(
