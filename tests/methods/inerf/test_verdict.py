@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -149,3 +151,23 @@ def test_a_pose_beside_its_minimum_is_less_certain(observation: Observation) -> 
     assert beside.angle_deviation is not None
     assert there.angle_deviation < 0.2
     assert beside.angle_deviation > 0.8  # it is 1.15 degrees away
+
+
+def test_errors_that_go_together_make_a_pose_less_certain(observation: Observation) -> None:
+    """A field that is wrong in patches tells less than one that is as wrong from pixel to pixel."""
+    random = torch.Generator().manual_seed(1)
+    fine = 0.05 * torch.randn(24, 32, 3, generator=random)
+    patches = torch.randn(6, 8, 3, generator=random).repeat_interleave(4, 0).repeat_interleave(4, 1)
+    patches *= fine.square().mean().sqrt() / patches.square().mean().sqrt()
+    even, patchy = (
+        judged(
+            replace(observation, image=(observation.image + e).clamp(0, 1)),
+            track(TRUE),
+            pixels=24 * 32,
+        )
+        for e in (fine, patches)
+    )
+    assert even.loss == pytest.approx(patchy.loss, rel=0.1)
+    assert even.angle_deviation is not None
+    assert patchy.angle_deviation is not None
+    assert patchy.angle_deviation > 1.5 * even.angle_deviation

@@ -187,3 +187,18 @@ def test_a_table_made_for_a_search_does_not_serve_training(small, some):
     assert isinstance(weight, torch.nn.Parameter)
     assert weight.grad is not None
     assert float(weight.grad.abs().sum()) > 0
+
+
+def test_maps_encoded_in_bfloat16(small):
+    """As validation during a bfloat16 training has them."""
+    field = field_of(small)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        encoded = field.network.encode(*small.source_views(views=2))
+        assert encoded.features is not None
+        assert encoded.features.dtype == torch.bfloat16
+        seen = PixelNeRFField(field.network, encoded, project=True)
+        points = torch.rand(50, 3, generator=torch.Generator().manual_seed(1)) - 0.5
+        assert field.mlp is not None
+        found, exact = (f.views.query(field.mlp, points, points)[0] for f in (seen, field))
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, exact, atol=5e-2, rtol=0)

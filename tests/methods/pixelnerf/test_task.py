@@ -77,6 +77,12 @@ def test_runs_and_resumes_to_the_same_bits(config: RunConfig, tmp_path: Path) ->
     assert all(torch.equal(first[k], second[k]) for k in first)
 
 
+def test_trains_and_validates_in_bfloat16(config: RunConfig, tmp_path: Path) -> None:
+    engine = replace(config.engine, precision="bf16", steps=2)
+    found = run(replace(config, engine=engine), tmp_path / "run", progress="off")
+    assert 3 < found.metrics["psnr_1"] < 40
+
+
 def test_a_step_learns_from_every_part(config: RunConfig) -> None:
     task = PixelNeRFTask(config)
     batch = next(iter(task.loaders().train))

@@ -1,7 +1,4 @@
-"""Is the pose found? Final losses, covariance, and an honest word about both.
-
-Legend: r colour differences, J their derivatives by a left twist (v, w) of the camera, H = J^T J.
-"""
+"""Is the pose found? Final losses, covariance, and an honest word about both."""
 
 from __future__ import annotations
 
@@ -15,15 +12,12 @@ from torch import Tensor
 
 from maskfield.core.errors import SceneError
 from maskfield.data.pose_estimate import PoseEstimate, Verdict
-from maskfield.geometry.se3 import hat
 from maskfield.methods.inerf.config import VerdictConfig
-from maskfield.methods.inerf.motion import TorchMotionView, motion_view
+from maskfield.methods.inerf.covariance import pose_covariance
 from maskfield.methods.inerf.observation import Observation
 from maskfield.methods.inerf.tracks import Track
 from maskfield.methods.inerf.view import FieldView, View
 from maskfield.metrics.pose import rotation_error, translation_error
-
-_PRIOR = math.pi  # standard deviation of a pose about which nothing is known: radians, distances
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,9 +44,6 @@ def assess(
     generator: torch.Generator,
 ) -> PoseEstimate:
     """The best of the tracks with its covariance and verdict.
-
-    The covariance is that of independent pixels under a linear model about the pose: a lower bound
-    where the field itself is wrong.
 
     Args:
         generator: draws the pixels on which the tracks are compared.
@@ -118,7 +109,9 @@ def _evidence(
         camera_to_world=track.pose,
         verdict="failed",
         loss=loss,
-        covariance=_covariance(view, observation, track.pose, pixels, loss, distance, config),
+        covariance=pose_covariance(
+            view, observation, track.pose, pixels, distance=distance, noise=config.noise
+        ),
         trace=track.trace,
     )
     return _Evidence(
@@ -128,40 +121,6 @@ def _evidence(
         distance=distance,
         rivals=_rivals(tracks, best, errors, distance, config),
     )
-
-
-def _covariance(
-    view: View,
-    observation: Observation,
-    pose: Float[Tensor, "3 4"],
-    pixels: Tensor,
-    loss: float,
-    distance: float,
-    config: VerdictConfig,
-) -> Float[Tensor, "6 6"]:
-    """s² (J^T J + prior)^-1, s² the variance of a colour difference, and what is left to go.
-
-    The twist is taken about the camera centre for the prior, which would mean little elsewhere.
-    """
-    moving = motion_view(view) if isinstance(view, FieldView) else TorchMotionView(view)
-    rays = view.rays(pose[None], observation.directions(pixels)[None])
-    seen, jacobian = moving.moved(rays)
-    rows = jacobian.reshape(-1, 6).double()
-    difference = (seen - observation.colours(pixels)).reshape(-1).double()
-    # a twist about the camera centre c: v = v' - w x c, so that J' = J [I, [c]x; 0, I]
-    shift = torch.eye(6, dtype=torch.float64)
-    shift[:3, 3:] = hat(pose[:, 3].double())
-    unit = torch.tensor([distance] * 3 + [1.0] * 3, dtype=torch.float64)
-    about_camera = rows @ shift * unit
-    free = max(len(rows) - 6, 1) / len(rows)
-    variance = max(loss / free, config.noise**2)
-    information = about_camera.T @ about_camera / variance
-    information += torch.eye(6, dtype=torch.float64) / _PRIOR**2
-    spread = torch.linalg.inv(information)
-    # a pose beside its minimum is wrong by the step that Gauss-Newton would still make
-    missing = spread @ (about_camera.T @ difference / variance)
-    spread = (spread + torch.outer(missing, missing)) * unit[:, None] * unit
-    return (shift @ spread @ shift.T).float()
 
 
 @torch.no_grad()

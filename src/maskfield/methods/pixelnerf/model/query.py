@@ -190,14 +190,15 @@ class ObjectViews:
         weight, bias = mlp.conditioning_weights()
         if self.vectors is None:
             return bias.expand(self.views, -1)
-        return F.linear(self.vectors, weight[:, : self._global_channels], bias)
+        vectors = self.vectors.to(weight.dtype)
+        return F.linear(vectors, weight[:, : self._global_channels], bias)
 
     def _table(self, mlp: ResnetFC) -> Float[Tensor, "row fed"]:
         """The MLP's feature layers at every pixel of the maps, made once."""
         key = (mlp, self._trains(mlp))  # one made without a graph cannot serve training
         if key not in self._tables:
             weight = mlp.conditioning_weights()[0][:, self._global_channels :]
-            table = F.linear(self._channels_last(), weight)
+            table = F.linear(self._channels_last().to(weight.dtype), weight)  # maps may be bfloat16
             if self.padding == "border":  # weights of a look-up then sum to one
                 table = (table.unflatten(0, (self.views, -1)) + self._base(mlp)[:, None]).flatten(
                     0, 1
