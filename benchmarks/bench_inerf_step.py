@@ -65,7 +65,7 @@ from maskfield.methods.pixelnerf.sampling import level_sampler
 from maskfield.metrics.pose import rotation_error, translation_error
 from maskfield.rendering.field import Field
 from maskfield.rendering.levels import LevelSampler
-from maskfield.verbs.field_views import SKIP, conditioned_view
+from maskfield.verbs.conditioned_views import SKIP, conditioned_view
 
 Arm = Literal["plain", "official", "ours", "ours-skip", "ours-bf16"]
 ARMS: tuple[Arm, ...] = ("plain", "official", "ours", "ours-skip", "ours-bf16")

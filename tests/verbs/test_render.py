@@ -22,12 +22,8 @@ from maskfield.engine.config import RunConfig
 from maskfield.methods.pixelnerf.config import MLPConfig, PixelNeRFConfig, SmallEncoderConfig
 from maskfield.methods.pixelnerf.config import SamplingConfig as Sampling
 from maskfield.methods.pixelnerf.task import pixelnerf_conventions
-from maskfield.verbs.conditioned import (
-    Conditions,
-    is_conditioned,
-    load_conditioned,
-    open_conditions,
-)
+from maskfield.verbs.conditioned import is_conditioned, load_conditioned
+from maskfield.verbs.conditions import Conditions, open_conditions
 from maskfield.verbs.render import Shots, path_cameras, shot_cameras
 
 MLP = MLPConfig(blocks=2, hidden=8, combine_layer=1)

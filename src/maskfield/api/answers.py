@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from maskfield.core.files import StrPath
     from maskfield.methods.inerf.config import Sampling
     from maskfield.methods.inerf.find import Search
@@ -140,6 +142,10 @@ def pose(
     search: int | None = None,
     track: bool = False,
     scene: StrPath | None = None,
+    data: StrPath | None = None,
+    split: str = "test",
+    object: str = "0",  # noqa: A002
+    sources: Sequence[int] = (),
     mask: StrPath | None = None,
     out: StrPath | None = None,
     by: Search = "auto",
@@ -150,14 +156,15 @@ def pose(
     far: float | None = None,
     film: bool = True,
     seed: int = 0,
+    compat: Literal["maskfield", "official"] = "maskfield",
 ) -> PoseAnswer:
     """Where a photograph was taken: the camera pose that makes a field look like it (iNeRF).
 
     Poses are camera-to-world with OpenCV axes, in the world of the field.
 
     Args:
-        field: a run folder of :func:`fit`, or a NeRF: ours, or a nerf-pytorch checkpoint
-            (``.tar``, ``.ckpt``).
+        field: a run folder of :func:`fit`; a NeRF: ours, or a nerf-pytorch checkpoint (``.tar``,
+            ``.ckpt``); or an image-conditioned model that is shown views of the object.
         photo: an 8-bit RGB photograph; with ``track`` a folder of consecutive frames.
         camera: ``"fx,fy,cx,cy"`` in pixels, or a JSON file with fx, fy, cx, cy (w, h, k1, k2, p1,
             p2, k3); the scene's cameras unless given.
@@ -166,13 +173,16 @@ def pose(
             200 where neither this nor ``init`` is given.
         track: each frame's search starts from the last frame's pose.
         scene: what the field was fitted to, when it has moved, or for its intrinsics.
+        data, split, object, sources: views of the object for a model, see :func:`render`.
         mask: a picture, white where the photograph counts.
         out: folder for the answer; ``runs/pose-PHOTO`` unless given.
         by: "lm" (Levenberg-Marquardt, voxel fields), "adam" (the paper's search), or "auto".
         steps, pixels, sampling: of Adam; pixels per step, and how they are chosen.
-        near, far: of a NeRF, scene units; 2 and 6 unless it says otherwise.
+        near, far: scene units; of a NeRF 2 and 6 unless it says otherwise, of a model as trained.
         film: also write a film of the search.
         seed: of every random draw.
+        compat: "official": the notebook's loop with its own settings (101 steps, pixels round the
+            middle, all sixteen entries of the matrix free); a pixelNeRF and ``init`` are needed.
 
     Returns:
         estimates with covariance and verdict, and the folder with ``pose.json`` (``poses.json``
@@ -180,10 +190,13 @@ def pose(
 
     Raises:
         SceneError: unusable photograph, intrinsics or start pose; nothing says where to search.
-        CheckpointError: not a field. ConfigError: options out of range.
+        CheckpointError: neither field nor model. ConfigError: options out of range, no such object.
+        DataError: no such view of it.
     """
     from maskfield.methods.inerf.config import PixelConfig, PoseConfig
-    from maskfield.verbs.pose import PoseQuestion, locate_photo
+    from maskfield.verbs.conditions import Conditions
+    from maskfield.verbs.pose import locate_photo
+    from maskfield.verbs.pose_question import PoseQuestion
 
     question = PoseQuestion(
         camera=camera,
@@ -195,7 +208,22 @@ def pose(
         adam=PoseConfig(steps=steps, pixels=PixelConfig(strategy=sampling, count=pixels)),
         seed=seed,
         film=film,
+        official=compat == "official",
+    )
+    conditions = Conditions(
+        data=None if data is None else str(data),
+        split=split,
+        object=object,
+        sources=tuple(sources),
+        seed=seed,
     )
     return locate_photo(
-        Path(field), Path(photo), question, scene=scene, near=near, far=far, out=out
+        Path(field),
+        Path(photo),
+        question,
+        conditions=conditions,
+        scene=scene,
+        near=near,
+        far=far,
+        out=out,
     )

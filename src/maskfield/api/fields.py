@@ -230,7 +230,7 @@ def render(
         ConfigError, StorageError.
     """
     from maskfield.data.photo_scene import RADIUS, PhotoCamera
-    from maskfield.verbs.conditioned import Conditions
+    from maskfield.verbs.conditions import Conditions
     from maskfield.verbs.render import Shots, render_shots
 
     shots = Shots(

@@ -16,6 +16,10 @@ def pose(
     search: Annotated[int | None, tyro.conf.arg(metavar="N")] = None,
     track: Annotated[bool, tyro.conf.FlagCreatePairsOff] = False,
     scene: Path | None = None,
+    data: str | None = None,
+    split: str = "test",
+    object: str = "0",  # noqa: A002
+    sources: tuple[int, ...] = (),
     mask: Path | None = None,
     out: Path | None = None,
     by: Literal["auto", "lm", "adam"] = "auto",
@@ -26,27 +30,33 @@ def pose(
     far: float | None = None,
     film: bool = True,
     seed: int = 0,
+    compat: Literal["maskfield", "official"] = "maskfield",
 ) -> None:
     """Find the camera of a photograph by making a field look like it (iNeRF).
 
     Args:
-        field: run folder of `fit`, or a NeRF: ours, or a nerf-pytorch checkpoint.
+        field: run folder of `fit`; a NeRF: ours, or a nerf-pytorch checkpoint; or a pixelNeRF.
         photo: an 8-bit RGB photograph; with --track a folder of consecutive frames.
         camera: intrinsics in pixels; the scene's unless given.
         init: start pose: what this verb wrote, or a 3 x 4 or 4 x 4 matrix (OpenCV axes).
         search: poses that a global search weighs; 200 where neither this nor --init is given.
         track: each frame starts from the pose of the last.
         scene: what the field was fitted to, when it has moved, or for its intrinsics.
+        data: objects for a pixelNeRF; those of its training unless given.
+        split: of the objects.
+        object: the object that the photograph shows: its name, or its number in the split.
+        sources: the views of it that the pixelNeRF is shown; the first unless given.
         mask: a picture, white where the photograph counts.
         out: folder for the answer; runs/pose-PHOTO unless given.
         by: lm (Levenberg-Marquardt), adam (the paper's search), or auto.
         steps: of Adam.
         pixels: per step of Adam.
         sampling: how Adam's pixels are chosen.
-        near: of a NeRF, scene units.
-        far: of a NeRF, scene units.
+        near: of a NeRF or pixelNeRF, scene units.
+        far: of a NeRF or pixelNeRF, scene units.
         film: also write a film of the search.
         seed: of every random draw.
+        compat: official: the original notebook's loop as it is, for a pixelNeRF with --init.
     """
     from maskfield import api
 
@@ -58,6 +68,10 @@ def pose(
         search=search,
         track=track,
         scene=scene,
+        data=data,
+        split=split,
+        object=object,
+        sources=sources,
         mask=mask,
         out=out,
         by=by,
@@ -68,6 +82,7 @@ def pose(
         far=far,
         film=film,
         seed=seed,
+        compat=compat,
     )
     for file, found in zip(answer.photos, answer.estimates, strict=True):
         x, y, z = found.camera_to_world[:, 3].tolist()

@@ -139,7 +139,8 @@ def _sought(
 
     from maskfield.methods.inerf.find import find_anywhere, find_pose
     from maskfield.methods.inerf.protocol import draw_starts
-    from maskfield.verbs.pose import DEFAULT_SEARCH, spread_starts
+    from maskfield.verbs.pose import DEFAULT_SEARCH
+    from maskfield.verbs.pose_camera import spread_starts
 
     start = time.perf_counter()
     observation, true = _observed(given, scene, index), scene.cameras.camera_to_world[index]

@@ -89,7 +89,7 @@ def turn_tables(
 ) -> list[Turn]:
     """From one photograph; of an object whose second photograph is at hand, also from both."""
     from maskfield.data.photo_scene import photo_scene
-    from maskfield.verbs.conditioned import ConditionedScene
+    from maskfield.verbs.conditions import ConditionedScene
 
     if photo is not None:
         size = 64 if model.data is None else model.data.image_size or 64

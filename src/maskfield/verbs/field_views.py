@@ -15,11 +15,8 @@ if TYPE_CHECKING:
     from maskfield.data.scene import Scene
     from maskfield.fields.nerf import NeRFField
     from maskfield.methods.inerf.view import FieldView
-    from maskfield.methods.pixelnerf.config import RenderOptions
-    from maskfield.methods.pixelnerf.model.network import PixelNeRF
-    from maskfield.methods.pixelnerf.model.views import EncodedViews
+    from maskfield.methods.pixelnerf.model.views import SourceViews
 
-SKIP = 1e-3  # weight that a search through pixelNeRF neglects: a quarter of a grey level
 _BAKED = 160  # voxels along the longest side of a bake
 
 
@@ -30,6 +27,7 @@ class GivenField:
     Attributes:
         view: the field as the search renders it. rough: a voxel bake of it, for fields that are
             slow to render. scene: what it was fitted to, if known.
+        sources: the views that a model is shown, if it is shown any.
         background: behind everything it shows; None: black.
     """
 
@@ -37,6 +35,7 @@ class GivenField:
     name: str
     rough: FieldView | None = None
     scene: Scene | None = None
+    sources: SourceViews | None = None
 
     @property
     def background(self) -> tuple[float, float, float] | None:
@@ -90,42 +89,6 @@ def baked_view(field: NeRFField, longest: int = _BAKED) -> FieldView:
 
     settings = BakeSettings(longest=longest, background=field.viewing.background or (0.0, 0.0, 0.0))
     return field_view(bake(field, object_box(field), settings))
-
-
-def conditioned_view(
-    network: PixelNeRF,
-    encoded: EncodedViews,
-    near: float,
-    far: float,
-    *,
-    skip: float = SKIP,
-    options: RenderOptions | None = None,
-) -> FieldView:
-    """A pixelNeRF's object, encoded before, for a camera to be sought in; without noise.
-
-    Args:
-        encoded: of one object. near, far: distances along rays, scene units.
-        skip: samples of the second pass where the first one saw less weight than this are left
-            out; 0 leaves none out.
-        options: precision, and whether feature layers are applied to the maps once (they are unless
-            this says otherwise); what is for whole images alone plays no part.
-    """
-    from maskfield.methods.inerf.view import FieldView
-    from maskfield.methods.pixelnerf.config import EXACT
-    from maskfield.methods.pixelnerf.sampling import compositing_of, level_sampler
-    from maskfield.rendering.levels import LevelSampler
-    from maskfield.rendering.sparse import SparseSampler
-
-    sampler = level_sampler(network.config, jitter=False)
-    if skip > 0 and isinstance(sampler, LevelSampler):
-        sampler = SparseSampler(sampler=sampler, least=skip)
-    return FieldView(
-        field=network.field(encoded, options=options or EXACT),
-        sampler=sampler,
-        compositing=compositing_of(network.config),
-        near=near,
-        far=far,
-    )
 
 
 def object_box(field: NeRFField) -> Tensor:

@@ -6,8 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from maskfield.core.errors import ConfigError, SceneError
+from maskfield.core.errors import SceneError
+from maskfield.verbs.conditioned import is_conditioned
+from maskfield.verbs.conditioned_views import is_guessed, open_conditioned, with_object_bake
+from maskfield.verbs.conditions import Conditions, refuse_conditions, refuse_scene
 from maskfield.verbs.field_views import GivenField, open_field, with_bake
+from maskfield.verbs.pose_question import PoseQuestion, check_question, refuse_official
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,13 +22,10 @@ if TYPE_CHECKING:
     from maskfield.core.files import StrPath
     from maskfield.data.pose_estimate import PoseEstimate
     from maskfield.geometry.cameras import Cameras
-    from maskfield.methods.inerf.config import PoseConfig
-    from maskfield.methods.inerf.find import Search
     from maskfield.methods.inerf.observation import Observation
 
 PHOTOS = (".png", ".jpg", ".jpeg")
 DEFAULT_SEARCH = 200  # particles where neither a start nor their number is given
-_SPREAD = 0.3  # of start poses around the scene's cameras, in units of their own spread
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,32 +42,12 @@ class PoseAnswer:
     folder: Path
 
 
-@dataclass(frozen=True, kw_only=True)
-class PoseQuestion:
-    """What is asked, apart from field and photograph.
-
-    Attributes:
-        camera: intrinsics, see :func:`maskfield.api.pose`. init: file of a start pose.
-        search: number of particles. mask: picture of what counts in the photograph.
-        track: the photographs are consecutive frames.
-    """
-
-    camera: StrPath | None
-    init: StrPath | None
-    search: int | None
-    mask: StrPath | None
-    track: bool
-    by: Search
-    adam: PoseConfig
-    seed: int
-    film: bool
-
-
 def locate_photo(
     field: Path,
     photo: Path,
     question: PoseQuestion,
     *,
+    conditions: Conditions,
     scene: StrPath | None,
     near: float | None,
     far: float | None,
@@ -80,20 +61,44 @@ def locate_photo(
     from maskfield.verbs.pose_camera import camera_for, read_start
     from maskfield.verbs.pose_pictures import write_pose
 
-    _check(question)
+    check_question(question)
     files = photo_files(photo, track=question.track)
     start = None if question.init is None else read_start(question.init)
-    given = open_field(field, scene=scene, near=near, far=far, bake=False)
+    given = _opened(field, question, conditions, scene=scene, near=near, far=far)
     camera = camera_for(question.camera, given, files[0])
     mask = _mask(question, camera)
     seen = [read_observation(f, camera, background=given.background, mask=mask) for f in files]
-    if question.by != "adam":
-        given = with_bake(given)  # takes a while: after all that may be refused
+    if question.by != "adam" and not question.official:
+        given = _baked(given)  # takes a while: after all that may be refused
     generator = torch.Generator().manual_seed(question.seed)
     estimates = search_poses(question, given, seen, start, generator)
     folder = answer_folder("pose", photo, out)
     write_pose(given, seen, files, estimates, folder, film=question.film)
     return PoseAnswer(estimates=estimates, photos=files, folder=folder)
+
+
+def _opened(
+    field: Path,
+    question: PoseQuestion,
+    conditions: Conditions,
+    *,
+    scene: StrPath | None,
+    near: float | None,
+    far: float | None,
+) -> GivenField:
+    """A fitted field, or what a model makes of an object; not baked yet."""
+    if is_conditioned(field):
+        refuse_scene(scene)
+        return open_conditioned(
+            field, conditions, near=near, far=far, bake=False, plain=question.official
+        )
+    refuse_conditions(conditions)
+    refuse_official(question)
+    return open_field(field, scene=scene, near=near, far=far, bake=False)
+
+
+def _baked(given: GivenField) -> GivenField:
+    return with_object_bake(given) if is_guessed(given) else with_bake(given)
 
 
 def _mask(question: PoseQuestion, camera: Cameras | None) -> np.ndarray | None:
@@ -116,9 +121,15 @@ def search_poses(
     Args:
         start: [3, 4] where the first search begins; None: a global search finds out.
     """
+    from maskfield.methods.inerf.config import OfficialConfig
     from maskfield.methods.inerf.find import find_anywhere, find_pose, follow
+    from maskfield.methods.inerf.official import official_pose
+    from maskfield.verbs.pose_camera import spread_starts
 
     view, adam = given.view, question.adam
+    if question.official and start is not None:
+        found = official_pose(view, given.sources, seen[0], start, OfficialConfig(), generator)
+        return [found]
     if start is not None:
         first = find_pose(
             view, seen[0], start[None], generator, by=question.by, adam=adam, rough=given.rough
@@ -135,31 +146,6 @@ def search_poses(
             rough=given.rough,
         )
     return follow(view, seen, first, generator, by=question.by, adam=adam, rough=given.rough)
-
-
-def spread_starts(given: GivenField, count: int, generator: Generator) -> Tensor:
-    """Poses all over where the camera may be: around the scene's, or around an object.
-
-    Raises:
-        SceneError: nothing says where that is.
-    """
-    import torch
-
-    from maskfield.fields.nerf import NeRFField
-    from maskfield.methods.inerf.search import starts_around, starts_on_sphere
-
-    if given.scene is not None:
-        return starts_around(given.scene.cameras, count, _SPREAD, generator)
-    field = given.view.field
-    if isinstance(field, NeRFField) and field.planar:
-        radius = (field.viewing.near + field.viewing.far) / 2
-        return starts_on_sphere(torch.zeros(3), radius, count, generator)
-    raise SceneError(
-        "nothing says where the camera may have been",
-        field="search",
-        value=count,
-        remedy="give the scene the field was fitted to (--scene), or a start pose (--init)",
-    )
 
 
 def photo_files(photo: Path, *, track: bool) -> list[Path]:
@@ -180,17 +166,3 @@ def photo_files(photo: Path, *, track: bool) -> list[Path]:
         value=f"{len(found)} photographs" if photo.is_dir() else None,
         remedy="give a folder of frames (.png, .jpg) with --track, or one photograph without",
     )
-
-
-def _check(question: PoseQuestion) -> None:
-    if question.init is not None and question.search is not None:
-        raise ConfigError(
-            "a start pose and a search for one exclude each other",
-            field="init, search",
-            value=(str(question.init), question.search),
-            remedy="leave out one of them",
-        )
-    if question.search is not None and question.search < 1:
-        raise ConfigError(
-            "a search needs particles", field="search", value=question.search, remedy="give >= 1"
-        )

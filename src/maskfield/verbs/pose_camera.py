@@ -1,4 +1,4 @@
-"""What a search for a camera is given as files: intrinsics, a start pose."""
+"""What a search for a camera is given: intrinsics, a start pose, poses spread all over."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from maskfield.core.errors import SceneError
 
 if TYPE_CHECKING:
-    from torch import Tensor
+    from torch import Generator, Tensor
 
     from maskfield.core.files import StrPath
     from maskfield.geometry.cameras import Cameras
@@ -20,6 +20,7 @@ _SIZE = ("w", "h")
 _LENS = ("k1", "k2", "p1", "p2", "k3")
 _FORMS = "four numbers fx,fy,cx,cy in pixels, or a JSON file with fx, fy, cx, cy (and w, h, k1 ...)"
 _ASPECT = 0.01
+_SPREAD = 0.3  # of start poses around the scene's cameras, in units of their own spread
 
 
 def camera_for(given: StrPath | None, field: GivenField, photo: Path) -> Cameras | None:
@@ -66,6 +67,34 @@ def read_start(path: StrPath) -> Tensor:
         raise _no_pose(path, f"shape {tuple(pose.shape)}")
     check_poses(pose[None, :3], file=str(path))
     return pose[:3].contiguous()
+
+
+def spread_starts(given: GivenField, count: int, generator: Generator) -> Tensor:
+    """Poses all over where the camera may be: around the scene's, or around an object.
+
+    Raises:
+        SceneError: nothing says where that is.
+    """
+    import torch
+
+    from maskfield.fields.nerf import NeRFField
+    from maskfield.methods.inerf.search import starts_around, starts_on_sphere
+    from maskfield.verbs.conditioned_views import is_guessed, starts_about
+
+    if given.scene is not None and is_guessed(given):
+        return starts_about(given.scene, count, generator)
+    if given.scene is not None:
+        return starts_around(given.scene.cameras, count, _SPREAD, generator)
+    field = given.view.field
+    if isinstance(field, NeRFField) and field.planar:
+        radius = (field.viewing.near + field.viewing.far) / 2
+        return starts_on_sphere(torch.zeros(3), radius, count, generator)
+    raise SceneError(
+        "nothing says where the camera may have been",
+        field="search",
+        value=count,
+        remedy="give the scene the field was fitted to (--scene), or a start pose (--init)",
+    )
 
 
 def _given(given: StrPath, width: int, height: int) -> Cameras:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from maskfield.core.errors import ConfigError
-from maskfield.verbs.conditioned import Conditions, is_conditioned
+from maskfield.verbs.conditioned import is_conditioned
+from maskfield.verbs.conditions import Conditions, refuse_conditions, refuse_scene
 
 if TYPE_CHECKING:
     from maskfield.core.files import StrPath
@@ -74,10 +75,10 @@ def render_shots(
     if shots.mesh is not None:
         require_skimage()
     if is_conditioned(path):
-        _refuse_scene(scene)
+        refuse_scene(scene)
         subject = conditioned_subject(path, conditions, device=device, memory_mb=memory_mb)
     else:
-        _refuse_conditions(conditions)
+        refuse_conditions(conditions)
         subject = fitted_subject(path, scene)
     cameras = shot_cameras(subject.scene, shots)
     folder = Path(out) if out is not None else subject.folder / shots.path
@@ -199,28 +200,6 @@ def _mesh(subject: Subject, folder: Path, shots: Shots) -> list[Path]:
         subject.field, subject.scene.box, longest=shots.mesh_nodes, level=shots.mesh_level
     )
     return [write_mesh(mesh, folder / f"mesh.{shots.mesh}")]
-
-
-def _refuse_scene(scene: StrPath | None) -> None:
-    if scene is not None:
-        raise ConfigError(
-            "an image-conditioned model is not fitted to a scene",
-            field="scene",
-            value=str(scene),
-            remedy="give the object's views with --data, a folder of scenes or one of them",
-        )
-
-
-def _refuse_conditions(conditions: Conditions) -> None:
-    for name in ("data", "photo"):
-        if getattr(conditions, name) is not None:
-            raise ConfigError(
-                "a field that was fitted to one scene takes no other images",
-                field=name,
-                value=str(getattr(conditions, name)),
-                remedy="give an image-conditioned model: a run of `maskfield pretrain "
-                "pixelnerf:SIZE`, or pixel_nerf_latest",
-            )
 
 
 def _require(name: str, value: object, good: bool, remedy: str) -> None:

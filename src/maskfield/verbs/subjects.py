@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from maskfield.figures.pictures import Picture
     from maskfield.geometry.cameras import Cameras
     from maskfield.rendering.field import Field
-    from maskfield.verbs.conditioned import Conditions
+    from maskfield.verbs.conditions import Conditions
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +67,8 @@ def conditioned_subject(
     from maskfield.data.object_batches import near_far
     from maskfield.methods.pixelnerf.config import FAST
     from maskfield.methods.pixelnerf.evaluation_views import pixelnerf_views
-    from maskfield.verbs.conditioned import conditioned_field, load_conditioned, open_conditions
+    from maskfield.verbs.conditioned import conditioned_field, load_conditioned
+    from maskfield.verbs.conditions import open_conditions
 
     model = load_conditioned(path, device)
     shown = open_conditions(model, conditions)

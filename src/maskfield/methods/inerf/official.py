@@ -11,19 +11,21 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from maskfield.methods.inerf.config import OfficialConfig
+from maskfield.data.pose_estimate import PoseEstimate
+from maskfield.methods.inerf.config import OfficialConfig, VerdictConfig
 from maskfield.methods.inerf.descent import Descent
 from maskfield.methods.inerf.observation import Observation
 from maskfield.methods.inerf.pixels import PixelSampler, pixel_sampler
-from maskfield.methods.inerf.poses import MOTIONS, homogeneous
+from maskfield.methods.inerf.poses import MOTIONS, homogeneous, rigid
 from maskfield.methods.inerf.tracks import Track, TrackRecorder
-from maskfield.methods.inerf.view import View, weights_of
+from maskfield.methods.inerf.verdict import assess
+from maskfield.methods.inerf.view import FieldView, View, weights_of
 from maskfield.rendering.field import Field
 
 MakeView = Callable[[Field], View]
@@ -117,6 +119,32 @@ def official_search(
         recorder.add(only, torch.tensor([loss]), before[None, :3], seconds)
         before = found.pose
     return Track(start=0, pose=before[:3], loss=loss, ended="steps", trace=recorder.traces()[0])
+
+
+def official_pose(
+    view: FieldView,
+    source: object,
+    observation: Observation,
+    start: Float[Tensor, "3 4"],
+    config: OfficialConfig,
+    generator: torch.Generator,
+) -> PoseEstimate:
+    """The loop's answer: the rotation nearest to its matrix, with our verdict.
+
+    Args:
+        view: of a field that encodes ``source`` in ``prepare``.
+    """
+    track = official_search(
+        view.field,
+        source,
+        lambda field: replace(view, field=field),
+        observation,
+        start,
+        config,
+        generator,
+    )
+    track = replace(track, pose=rigid(track.pose[None])[0])
+    return assess(view, observation, [track], VerdictConfig(), generator)
 
 
 def _sampler(observation: Observation, config: OfficialConfig) -> PixelSampler:
