@@ -34,14 +34,12 @@ class Found:
     Attributes:
         pose: [3, 4] camera to world. cost: robust mean squared colour difference of the last stage.
         explained: share of the photograph's variance that the pose explains.
-        covariance: [6, 6] of the left twist (v, w) about the world origin.
         trace: of the track that won. searches: how many tracks were begun.
     """
 
     pose: Float[Tensor, "3 4"]
     cost: float
     explained: float
-    covariance: Float[Tensor, "6 6"]
     trace: PoseTrace
     searches: int
 
@@ -109,7 +107,6 @@ def search(
         pose=poses[winner].float(),
         cost=float(equations.cost[winner]),
         explained=1 - float(equations.squares[winner]) / max(stages[-1].variance, 1e-9),
-        covariance=_covariance(stages[-1], equations, winner, view.pivot),
         trace=_trace(records, int(tracks[winner])),
         searches=len(starts),
     )
@@ -194,20 +191,6 @@ def starts_around(
     return torch.where(
         (torch.arange(config.tracks) % 2 == 0)[:, None, None], about_scene, about_camera
     )
-
-
-def _covariance(
-    stage: Stage, equations: Equations, winner: int, pivot: Float[Tensor, " 3"]
-) -> Float[Tensor, "6 6"]:
-    """Of the left twist about the world origin: residual variance times the inverse of J^T J."""
-    rows = float(stage.weight.sum()) * 3
-    normal = equations.normal[winner] * rows
-    floor = _FLOOR * normal.diagonal().max().clamp_min(1e-30)
-    inverse = torch.linalg.inv(normal + floor * torch.eye(6, dtype=normal.dtype))
-    about_pivot = inverse * equations.squares[winner]
-    move = torch.eye(6, dtype=normal.dtype)  # v about the origin = v - w x pivot
-    move[:3, 3:] = se3.hat(pivot.double())
-    return (move @ about_pivot @ move.T).float()
 
 
 def _trace(records: list[_Record], track: int) -> PoseTrace:
