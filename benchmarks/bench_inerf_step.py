@@ -147,7 +147,8 @@ def full_network(scene: Scene) -> PixelNeRF:
     for block in network.mlp_coarse.blocks:  # they start as zeros
         torch.nn.init.normal_(cast(Any, block).fc_1.weight, 0, 0.3 / math.sqrt(512))
     near, far = near_far(scene)
-    some = torch.randperm(128**2, generator=torch.Generator().manual_seed(0))[:128]
+    pixels = scene.cameras.height * scene.cameras.width
+    some = torch.randperm(pixels, generator=torch.Generator().manual_seed(0))[:128]
     rays = scene.cameras.image_rays(TARGET, near, far)[some]
     samples = cast(LevelSampler, level_sampler(network.config)).coarse.place(rays, None)
     s = source_views(scene, (SOURCE,))

@@ -5,11 +5,12 @@
 
 ``tiny`` is the network that comes with the package, on a procedural object it never saw. ``full``
 is the official size (ResNet-34, 512 wide, 64 + 96 samples per ray) from one view. Without ``--run``
-its weights are random: then nothing is empty, and only the exact options and bfloat16 can help;
-what leaving out empty space brings shows on trained weights only. ``--run`` takes a run folder or
-weights of any size. Columns: seconds (median of warm runs in turn), ratio to "off" in the same run,
-samples that a network was asked for per ray, difference of colours to "off". Peak memory is that of
-a fresh process each. An image that takes more than 20 s is drawn ``--repeats`` // 2 times at most.
+its weights are random, and solid where 18 % of the samples are densest (bench_inerf_step.py): such
+fields are frayed, so that leaving out empty space brings less than on trained weights. ``--run``
+takes a run folder or weights of any size. Columns: seconds (median of warm runs in turn), ratio to
+"off" in the same run, samples that a network was asked for per ray, difference of colours to "off".
+Peak memory is that of a fresh process each. An image that takes more than 20 s is drawn
+``--repeats`` // 2 times at most.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any
 
 import torch
 from _common import environment_line, medians, peak_memory_mb, save_result, time_alternating
+from bench_inerf_step import full_network
 from torch import Tensor
 
 from maskfield.core.config import from_dict
@@ -34,7 +36,7 @@ from maskfield.data.object_sets import open_objects
 from maskfield.data.scene import Scene
 from maskfield.engine.checkpoint import load_into, load_weights
 from maskfield.engine.config import RunConfig
-from maskfield.methods.pixelnerf.config import EXACT, FAST, PLAIN, PixelNeRFConfig, RenderOptions
+from maskfield.methods.pixelnerf.config import EXACT, FAST, PLAIN, RenderOptions
 from maskfield.methods.pixelnerf.evaluation_views import pixelnerf_views, source_views
 from maskfield.methods.pixelnerf.model.network import PixelNeRF
 
@@ -53,11 +55,10 @@ SLOW = 20.0  # seconds
 SOURCE, TARGET = 0, 5  # views of the held-out object
 
 
-def network(size: str, run: str | None) -> PixelNeRF:
+def network(size: str, run: str | None, scene: Scene) -> PixelNeRF:
     """The network, in eval mode."""
     if size == "full" and run is None:
-        torch.manual_seed(0)
-        return PixelNeRFConfig().build().eval()
+        return full_network(scene)
     path = run or TINY
     weights, header = load_weights(zoo_path(path) if is_zoo(path) else path)
     model = from_dict(RunConfig, header["config"]).method.build()
@@ -146,7 +147,8 @@ def main() -> None:
     parser.add_argument("--peak-of", choices=list(OPTIONS), help=argparse.SUPPRESS)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    model, scene = network(options.size, options.run), held_out_object(options.side)
+    scene = held_out_object(options.side)
+    model = network(options.size, options.run, scene)
     calls = drawers(model, scene, options.size)
     if options.peak_of:
         calls[options.peak_of]()
