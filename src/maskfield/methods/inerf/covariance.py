@@ -41,15 +41,16 @@ def pose_covariance(
         noise: colour error that a perfect pose would leave as well.
     """
     moving = motion_view(view) if isinstance(view, FieldView) else TorchMotionView(view)
-    seen, jacobian = moving.moved(view.rays(pose[None], observation.directions(pixels)[None]))
-    difference = (seen - observation.colours(pixels)).double()
+    answers = moving.moved(view.rays(pose[None], observation.directions(pixels)[None]))
+    seen, jacobian = (t.detach().cpu().double() for t in answers)
+    difference = seen - observation.colours(pixels).cpu()
     # a twist about the camera centre c: v = v' - w x c, so that J' = J [I, [c]x; 0, I];
     # the prior would mean little about another point
     shift = torch.eye(6, dtype=torch.float64)
-    shift[:3, 3:] = hat(pose[:, 3].double())
+    shift[:3, 3:] = hat(pose[:, 3].cpu().double())
     unit = torch.tensor([distance] * 3 + [1.0] * 3, dtype=torch.float64)
     spread = _sandwich(
-        jacobian.double() @ shift * unit, difference, _blocks(pixels, observation.size), noise
+        jacobian @ shift * unit, difference, _blocks(pixels.cpu(), observation.size), noise
     )
     spread = spread * unit[:, None] * unit
     return (shift @ spread @ shift.T).float()
