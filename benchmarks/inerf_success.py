@@ -124,6 +124,7 @@ def described(run: int, trial: Trial, image: int, starts: StartPoses, found: Pos
     poses = torch.cat([starts.start[run][None], trace.poses, found.camera_to_world[None]]).double()
     degrees = rotation_error(poses, true.expand_as(poses))
     units = translation_error(poses, true.expand_as(poses)) / trial.unit
+    deviation = found.centre_deviation
     return {
         "run": run,
         "image": trial.names[image],
@@ -131,6 +132,8 @@ def described(run: int, trial: Trial, image: int, starts: StartPoses, found: Pos
         "start_units": float(units[0]),
         "degrees": float(degrees[-1]),
         "units": float(units[-1]),
+        "degrees_deviation": found.angle_deviation,
+        "units_deviation": None if deviation is None else deviation / trial.unit,
         "verdict": found.verdict,
         "loss": found.loss,
         "path_degrees": [round(float(v), 3) for v in degrees[1:-1]],
@@ -184,7 +187,18 @@ def summary(rows: list[Row]) -> Row:
         "called_converged": float(sure.double().mean()),
         "converged_and_wrong": int((sure & ~good).sum()),
         "failed_and_right": int((~sure & good).sum()),
+        "within_two_deviations": within_two_deviations(rows),
     }
+
+
+def within_two_deviations(rows: list[Row]) -> float:
+    """Share of the poses called converged whose errors are below twice what their covariance says.
+
+    Of a normal error in three dimensions, 99 % would be.
+    """
+    sure = [r for r in rows if r["verdict"] == "converged"]
+    kept = [all(r[k] < 2 * r[f"{k}_deviation"] for k in ("degrees", "units")) for r in sure]
+    return sum(kept) / max(len(kept), 1)
 
 
 def line(row: Row) -> str:

@@ -6,13 +6,14 @@ on how many processes share it. Gradients are averaged during backward (DDP).
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor, distributed, nn
 
 from maskfield.core.errors import DataError, MissingPartError
 from maskfield.engine.precision import choose_device
@@ -100,6 +101,7 @@ class ManyProcesses:
                 remedy="pip install 'maskfield[distributed]'",
             ) from error
         self._accelerator = Accelerator(cpu=choose_device(device).type == "cpu")
+        atexit.register(_leave)  # the group's threads must not outlive the interpreter
         self.rank: int = self._accelerator.process_index
         self.world: int = self._accelerator.num_processes
         self.device: torch.device = self._accelerator.device
@@ -125,6 +127,11 @@ class ManyProcesses:
     def wait(self) -> None:
         """Until every process is here."""
         self._accelerator.wait_for_everyone()
+
+
+def _leave() -> None:
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
 
 
 def join_processes(device: str) -> Processes:
