@@ -196,7 +196,8 @@ def within_two_deviations(rows: list[Row]) -> float:
 
     Of a normal error in three dimensions, 99 % would be.
     """
-    sure = [r for r in rows if r["verdict"] == "converged"]
+    known = [r for r in rows if r.get("degrees_deviation") is not None]
+    sure = [r for r in known if r["verdict"] == "converged"]
     kept = [all(r[k] < 2 * r[f"{k}_deviation"] for k in ("degrees", "units")) for r in sure]
     return sum(kept) / max(len(kept), 1)
 
