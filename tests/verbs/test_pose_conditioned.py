@@ -104,3 +104,12 @@ def test_what_does_not_go_together_is_refused(data, photo, tmp_path):
     save_weights(voxel, {"x": torch.zeros(1)}, {"conventions": {"kind": "VoxelField"}})
     with pytest.raises(ConfigError, match="no other images"):
         api.pose(voxel, photo, data=data)
+    with pytest.raises(ConfigError, match="no other images"):
+        api.pose(voxel, photo, sources=(0, 1))
+
+
+@pytest.mark.parametrize("option", ["by", "compat"])
+def test_unknown_searches_are_refused(photo, option):
+    with pytest.raises(ConfigError, match="no such search") as refused:
+        api.pose(MODEL, photo, **{option: "offical"})
+    assert refused.value.field == option

@@ -208,7 +208,7 @@ def pose(
         adam=PoseConfig(steps=steps, pixels=PixelConfig(strategy=sampling, count=pixels)),
         seed=seed,
         film=film,
-        official=compat == "official",
+        compat=compat,
     )
     conditions = Conditions(
         data=None if data is None else str(data),

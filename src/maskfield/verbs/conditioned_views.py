@@ -71,13 +71,6 @@ def with_object_bake(given: GivenField) -> GivenField:
     return replace(given, rough=field_view(bake(given.view.field, given.scene.box, settings)))
 
 
-def is_guessed(given: GivenField) -> bool:
-    """Whether a model made the field of some images."""
-    from maskfield.methods.pixelnerf.model.field import PixelNeRFField
-
-    return isinstance(given.view.field, PixelNeRFField)
-
-
 def starts_about(scene: Scene, count: int, generator: Generator) -> Tensor:
     """[count, 3, 4] cameras round the object, as far away as the scene's own."""
     from maskfield.methods.inerf.search import starts_on_sphere

@@ -103,8 +103,8 @@ def refuse_conditions(conditions: Conditions) -> None:
     Raises:
         ConfigError: some are given.
     """
-    for name in ("data", "photo"):
-        if getattr(conditions, name) is not None:
+    for name in ("data", "photo", "sources"):
+        if getattr(conditions, name) not in (None, ()):
             raise ConfigError(
                 "a field that was fitted to one scene takes no other images",
                 field=name,

@@ -38,6 +38,11 @@ class GivenField:
     sources: SourceViews | None = None
 
     @property
+    def guessed(self) -> bool:
+        """Whether a model made the field of some views of an object."""
+        return self.sources is not None
+
+    @property
     def background(self) -> tuple[float, float, float] | None:
         return self.view.compositing.background
 

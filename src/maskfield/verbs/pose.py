@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from maskfield.core.errors import SceneError
 from maskfield.verbs.conditioned import is_conditioned
-from maskfield.verbs.conditioned_views import is_guessed, open_conditioned, with_object_bake
+from maskfield.verbs.conditioned_views import open_conditioned, with_object_bake
 from maskfield.verbs.conditions import Conditions, refuse_conditions, refuse_scene
 from maskfield.verbs.field_views import GivenField, open_field, with_bake
 from maskfield.verbs.pose_question import PoseQuestion, check_question, refuse_official
@@ -98,7 +98,7 @@ def _opened(
 
 
 def _baked(given: GivenField) -> GivenField:
-    return with_object_bake(given) if is_guessed(given) else with_bake(given)
+    return with_object_bake(given) if given.guessed else with_bake(given)
 
 
 def _mask(question: PoseQuestion, camera: Cameras | None) -> np.ndarray | None:

@@ -79,9 +79,9 @@ def spread_starts(given: GivenField, count: int, generator: Generator) -> Tensor
 
     from maskfield.fields.nerf import NeRFField
     from maskfield.methods.inerf.search import starts_around, starts_on_sphere
-    from maskfield.verbs.conditioned_views import is_guessed, starts_about
+    from maskfield.verbs.conditioned_views import starts_about
 
-    if given.scene is not None and is_guessed(given):
+    if given.scene is not None and given.guessed:
         return starts_about(given.scene, count, generator)
     if given.scene is not None:
         return starts_around(given.scene.cameras, count, _SPREAD, generator)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from maskfield.core.errors import ConfigError
 
@@ -21,7 +21,7 @@ class PoseQuestion:
         camera: intrinsics, see :func:`maskfield.api.pose`. init: file of a start pose.
         search: number of particles. mask: picture of what counts in the photograph.
         track: the photographs are consecutive frames.
-        official: run the original's loop as it is, with its own settings.
+        compat: "official" runs the original's loop as it is, with its own settings.
     """
 
     camera: StrPath | None
@@ -33,15 +33,23 @@ class PoseQuestion:
     adam: PoseConfig
     seed: int
     film: bool
-    official: bool = False
+    compat: Literal["maskfield", "official"] = "maskfield"
+
+    @property
+    def official(self) -> bool:
+        return self.compat == "official"
 
 
 def check_question(question: PoseQuestion) -> None:
     """Whether what is asked goes together.
 
     Raises:
-        ConfigError: it does not.
+        ConfigError: it does not; an unknown search.
     """
+    from maskfield.methods.inerf.find import Search
+
+    _require_one_of("by", question.by, get_args(Search))
+    _require_one_of("compat", question.compat, ("maskfield", "official"))
     if question.init is not None and question.search is not None:
         raise ConfigError(
             "a start pose and a search for one exclude each other",
@@ -74,4 +82,11 @@ def refuse_official(question: PoseQuestion) -> None:
             field="compat",
             value="official",
             remedy="give a pixelNeRF, or leave compat out",
+        )
+
+
+def _require_one_of(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ConfigError(
+            "no such search", field=name, value=value, remedy=f"use one of {', '.join(known)}"
         )

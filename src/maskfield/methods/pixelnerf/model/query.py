@@ -182,7 +182,10 @@ class ObjectViews:
     def _trains(self, mlp: ResnetFC) -> bool:
         """Whether what the feature layers make of the maps must carry gradients."""
         assert self.features is not None
-        wanted = self.features.requires_grad or mlp.lin_z[0].weight.requires_grad
+        maps = self.features.requires_grad or (
+            self.vectors is not None and self.vectors.requires_grad
+        )
+        wanted = maps or mlp.lin_z[0].weight.requires_grad
         return torch.is_grad_enabled() and bool(wanted)
 
     def _base(self, mlp: ResnetFC) -> Float[Tensor, "view fed"]:
