@@ -111,5 +111,5 @@ def test_what_does_not_go_together_is_refused(data, photo, tmp_path):
 @pytest.mark.parametrize("option", ["by", "compat"])
 def test_unknown_searches_are_refused(photo, option):
     with pytest.raises(ConfigError, match="no such search") as refused:
-        api.pose(MODEL, photo, **{option: "offical"})
+        api.pose(MODEL, photo, **{option: "nothing-known"})
     assert refused.value.field == option
